@@ -1,0 +1,72 @@
+/* The rules of ops.def as inline C functions: fg_NAME_forward, fg_NAME_dx, fg_NAME_dy, fg_NAME_dw, and for the
+ * reductions fg_NAME_term and fg_NAME_finish. Compile with -ffp-contract=off: a rule means the same in Python. */
+#ifndef FG_KERNELS_H
+#define FG_KERNELS_H
+
+#include <iso646.h>
+#include <math.h>
+
+#include "special.h"
+
+/* The words of the rule language that C lacks, for the rules alone. */
+#define True 1
+#define sel(condition, a, b) ((condition) ? (a) : (b))
+#define abs(x) fabs(x)
+#define mod(x, y) fg_mod(x, y)
+#define floordiv(x, y) fg_floordiv(x, y)
+#define erfcx(x) fg_erfcx(x)
+#define digamma(x) fg_digamma(x)
+#define polygamma(x, y) fg_polygamma(x, y)
+
+#define FG_RULE1(suffix, x, z, text) \
+    static inline double fg_##suffix(double x, double z) { (void)x; (void)z; return text; }
+#define FG_RULE2(suffix, x, y, z, text) \
+    static inline double fg_##suffix(double x, double y, double z) { (void)x; (void)y; (void)z; return text; }
+#define FG_RULE3(suffix, text) \
+    static inline double fg_##suffix(double x, double y, double w, double z) \
+    { (void)x; (void)y; (void)w; (void)z; return text; }
+
+#define OP1(kind, name, method, label, forward, dx, domain, doc) \
+    static inline double fg_##name##_forward(double x) { return forward; } \
+    static inline int fg_##name##_domain(double x) { (void)x; return domain; } \
+    FG_RULE1(name##_dx, x, z, dx)
+#define OP2(kind, name, method, label, forward, dx, dy, domain, doc) \
+    static inline double fg_##name##_forward(double x, double y) { return forward; } \
+    static inline int fg_##name##_domain(double x, double y) { (void)x; (void)y; return domain; } \
+    FG_RULE2(name##_dx, x, y, z, dx) \
+    FG_RULE2(name##_dy, x, y, z, dy)
+#define OP3(kind, name, method, label, forward, dx, dy, dw, domain, doc) \
+    static inline double fg_##name##_forward(double x, double y, double w) { return forward; } \
+    static inline int fg_##name##_domain(double x, double y, double w) { (void)x; (void)y; (void)w; return domain; } \
+    FG_RULE3(name##_dx, dx) \
+    FG_RULE3(name##_dy, dy) \
+    FG_RULE3(name##_dw, dw)
+#define REDUCE1(name, method, label, term, finish, dx, doc) \
+    FG_RULE1(name##_term, x, m, term) \
+    FG_RULE2(name##_finish, s, m, n, finish) \
+    FG_RULE2(name##_dx, x, z, n, dx)
+#define REDUCE2(name, method, label, term, finish, dx, dy, doc) \
+    static inline double fg_##name##_term(double x, double y) { return term; } \
+    FG_RULE2(name##_finish, s, m, n, finish) \
+    FG_RULE3_N(name##_dx, dx) \
+    FG_RULE3_N(name##_dy, dy)
+#define FG_RULE3_N(suffix, text) \
+    static inline double fg_##suffix(double x, double y, double z, double n) \
+    { (void)x; (void)y; (void)z; (void)n; return text; }
+
+#include "ops.def"
+
+#undef FG_RULE1
+#undef FG_RULE2
+#undef FG_RULE3
+#undef FG_RULE3_N
+#undef True
+#undef sel
+#undef abs
+#undef mod
+#undef floordiv
+#undef erfcx
+#undef digamma
+#undef polygamma
+
+#endif
