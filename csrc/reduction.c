@@ -1,0 +1,123 @@
+/* The n-ary nodes: sum, dot and what else ops.def reduces. */
+#include <math.h>
+
+#include "handle.h"
+
+static PyObject *bad_reduction(const char *name, PyObject *xs, PyObject *ys)
+{
+    PyErr_Clear();
+    Py_XDECREF(PyObject_CallFunction(S.hook.reduction_error, "sOO", name, xs, ys ? ys : Py_None));
+    return NULL;
+}
+
+/* Replaces item i by x, in a list of our own: the caller's is not ours to write to. */
+static PyObject *replace_item(PyObject *items, int *own, Py_ssize_t i, double x)
+{
+    PyObject *list = *own ? Py_NewRef(items) : PySequence_List(items);
+    PyObject *number = PyFloat_FromDouble(x);
+    Py_DECREF(items);
+    *own = 1;
+    if (list && number && PyList_SetItem(list, i, Py_NewRef(number)) < 0)
+        Py_CLEAR(list);
+    else if (!number)
+        Py_CLEAR(list);
+    Py_XDECREF(number);
+    return list;
+}
+
+/* A list or tuple of the items of an iterable in which every number is a float or an int: the loops that follow run no
+ * Python code, so that nothing can reclaim or append while they fill the pool. */
+static PyObject *plain_items(const char *name, PyObject *iterable)
+{
+    PyObject *iterator = PyObject_GetIter(iterable);
+    if (!iterator)
+        return PyErr_ExceptionMatches(PyExc_TypeError) ? bad_reduction(name, iterable, NULL) : NULL;
+    int own = !PyList_CheckExact(iterable) && !PyTuple_CheckExact(iterable);
+    PyObject *items = own ? PySequence_List(iterator) : Py_NewRef(iterable);
+    Py_DECREF(iterator);
+    for (Py_ssize_t i = 0; items && i < PySequence_Fast_GET_SIZE(items); i++) {
+        double x;
+        PyObject *o = PySequence_Fast_GET_ITEM(items, i);
+        if (Py_TYPE(o) == S.type || PyFloat_CheckExact(o))
+            continue;
+        int kind = operand(o, &x);
+        if (kind == FOREIGN)
+            bad_reduction(name, items, NULL);
+        if (kind <= FOREIGN)
+            Py_CLEAR(items);
+        else if (kind != VALUE && !PyLong_CheckExact(o))
+            items = replace_item(items, &own, i, x);
+    }
+    return items;
+}
+
+/* Appends the constants among the items and writes every operand to `pool`. Returns how many are Values. */
+static Py_ssize_t write_operands(PyObject *items, uint32_t *pool)
+{
+    Py_ssize_t values = 0;
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(items); i++) {
+        double x = 0.0;
+        PyObject *o = PySequence_Fast_GET_ITEM(items, i);
+        int kind = operand(o, &x);
+        pool[i] = kind == VALUE ? node_of(o) : constant(kind, x, S.constant_bit);
+        values += kind == VALUE;
+    }
+    return values;
+}
+
+static PyObject *reduce_items(int op, const char *name, PyObject *xs, PyObject *ys)
+{
+    fg_tape *t = &S.tape;
+    Py_ssize_t n = PySequence_Fast_GET_SIZE(xs), count = ys ? 2 * n : n;
+    if (count >= (Py_ssize_t)FG_MAX_NODES)
+        return PyErr_NoMemory();
+    if (more_room((uint32_t)count + 1, (uint32_t)count) < 0)
+        return NULL;
+    uint32_t size = t->size, at = t->pool_size;
+    Py_ssize_t values = write_operands(xs, t->pool + at) + (ys ? write_operands(ys, t->pool + at + n) : 0);
+    double z = fg_tape_reduce(t, op, t->pool + at, (uint32_t)count);
+    int record = values && recording();
+    if (!record)
+        t->size = size;
+    if (count == 0 && !isfinite(z))
+        return bad_reduction(name, xs, ys);
+    if (!values)
+        return PyFloat_FromDouble(z);
+    if (!record)
+        return fg_leaf(z);
+    fg_value *v = new_handle();
+    if (!v)
+        return NULL;
+    t->pool_size += (uint32_t)count;
+    return bind(op, at, (uint32_t)count, z, v);
+}
+
+static PyObject *reduction(int op, const char *name, PyObject *xs, PyObject *ys)
+{
+    PyObject *result = NULL;
+    PyObject *x = plain_items(name, xs), *y = x && ys ? plain_items(name, ys) : NULL;
+    if (x && y && PySequence_Fast_GET_SIZE(x) != PySequence_Fast_GET_SIZE(y))
+        bad_reduction(name, x, y);
+    else if (x && (y || !ys))
+        result = reduce_items(op, name, x, y);
+    Py_XDECREF(x);
+    Py_XDECREF(y);
+    return result;
+}
+
+#define REDUCE1(name, ...) \
+    PyObject *fg_##name##_function(PyObject *module, PyObject *xs); \
+    PyObject *fg_##name##_function(PyObject *module, PyObject *xs) \
+    { (void)module; return reduction(FG_OP_##name, #name, xs, NULL); }
+#define REDUCE2(name, ...) \
+    PyObject *fg_##name##_function(PyObject *module, PyObject *const *o, Py_ssize_t n); \
+    PyObject *fg_##name##_function(PyObject *module, PyObject *const *o, Py_ssize_t n) \
+    { \
+        (void)module; \
+        if (n != 2) { \
+            PyErr_Format(PyExc_TypeError, "%s() takes 2 arguments (%zd given)", #name, n); \
+            return NULL; \
+        } \
+        return reduction(FG_OP_##name, #name, o[0], o[1]); \
+    }
+#include "ops.def"

@@ -1,0 +1,98 @@
+"""The module functions: the backend's own for Values and numbers, element by element over arrays and lists.
+
+Each operation of the table is here under both its names, NumPy's and libm's: ``arctan2`` and ``atan2``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from . import _errors
+from ._backend import Value, module
+from ._rules import REDUCTIONS, ROWS, Reduction, Row
+
+_TABLE: tuple[Row | Reduction, ...] = (*ROWS, *REDUCTIONS)
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    name: getattr(module, row.name) for row in _TABLE for name in (row.name, row.method)
+}
+
+
+def elementwise(name: str, operands: tuple[Any, ...]) -> Any:
+    """Apply a scalar function over arrays and sequences, with NumPy's broadcasting.
+
+    The backend's functions come here with operands that are not all Values and numbers.
+
+    Parameters
+    ----------
+    name : str
+        A row of the table, such as ``"exp"``.
+    operands : tuple
+        One for each operand of the row.
+
+    Returns
+    -------
+    ndarray or scalar
+        Of floats if there is no Value in it, else of objects; without dimensions what the function itself returns.
+
+    Raises
+    ------
+    TypeError
+        If an operand is neither a Value, a number, nor an array or list of them.
+
+    Examples
+    --------
+    >>> elementwise("exp2", ([1, 2, 3],))
+    array([2., 4., 8.])
+    """
+    import numpy as np  # here, because most programs never come here and start faster without
+
+    for position, operand in enumerate(operands):
+        scalar = isinstance(operand, Value) or _errors.is_real(operand)
+        # NumPy's scalars have __array__ too: one that is no real number would come back here for ever.
+        array = isinstance(operand, (list, tuple)) or hasattr(operand, "__array__")
+        if not scalar and (not array or isinstance(operand, np.generic)):
+            raise _errors.not_an_operand(name, position, operand)
+    result = np.frompyfunc(getattr(module, name), len(operands), 1)(*operands)
+    if not isinstance(result, np.ndarray) or any(isinstance(element, Value) for element in result.flat):
+        return result
+    return result.astype(float)
+
+
+def softmax(values: Iterable[Any]) -> list[Any]:
+    """Exponentials of the values, divided by their sum.
+
+    Parameters
+    ----------
+    values : iterable of Value and float
+        Anything with one dimension.
+
+    Returns
+    -------
+    list of Value
+        As many as there are values, or floats if all the values are; they sum to 1.
+
+    Raises
+    ------
+    ValueError
+        If an operand has more than one dimension, or there is no value.
+
+    Examples
+    --------
+    >>> import fastgrad as fg
+    >>> [round(p, 6) for p in fg.softmax([1.0, 2.0, 3.0])]
+    [0.090031, 0.244728, 0.665241]
+    >>> x = fg.Value(0.0)
+    >>> fg.softmax([x, 0.0])[0].backward()
+    >>> x.grad
+    0.25
+    """
+    terms = _errors.terms("softmax", values)
+    largest = float(max(terms))  # out of the exponents, so that they can neither overflow nor lose digits
+    exps = [FUNCTIONS["exp"](term - largest) for term in terms]
+    total = FUNCTIONS["sum"](exps)
+    return [e / total for e in exps]
+
+
+module.set_elementwise_hook(elementwise)
