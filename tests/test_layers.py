@@ -1,0 +1,189 @@
+"""The order of the layers, and that an operation is written in one place."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from exact import BY_NAME, ROWS
+
+ROOT = Path(__file__).resolve().parent.parent
+CSRC, PACKAGE = ROOT / "csrc", ROOT / "src" / "fastgrad"
+
+#: A file may use those of the rows above its own, and of its own row those to the left.
+CORE_LAYERS = [
+    ["ops.def"],
+    ["special.h", "special.c", "reduce.h", "ops.h"],
+    ["kernels.h"],
+    ["tape.h", "tape_private.h", "tape.c", "reclaim.c", "sweep.c"],
+]
+BINDING_LAYERS = [  # the files that know Python
+    ["slots.h", "handle.h", "handle.c"],
+    ["docs.h", "reduction.c", "value.c", "slots.c"],
+]
+C_LAYERS = CORE_LAYERS + BINDING_LAYERS
+PYTHON_LAYERS = [
+    ["_version", "_ieee", "_special"],
+    ["_rules", "_docs"],
+    ["_errors"],
+    ["_value"],
+    ["_graph", "_fallback", "_core"],
+    ["_backend"],
+    ["functions"],
+    ["__init__"],
+    ["nn", "optim"],
+    ["_micrograd", "_passes", "_figure", "demo"],
+    ["__main__"],
+]
+
+
+def rank(layers: list[list[str]], name: str) -> tuple[int, int]:
+    for i, layer in enumerate(layers):
+        if name in layer:
+            return i, layer.index(name)
+    raise AssertionError(f"{name} is in no layer: say in {Path(__file__).name} where it belongs")
+
+
+def c_files() -> list[Path]:
+    return sorted(path for path in CSRC.iterdir() if path.suffix in (".c", ".h", ".def") and "test" not in path.name)
+
+
+def python_files() -> list[Path]:
+    return sorted(path for path in PACKAGE.iterdir() if path.suffix in (".py", ".pyx"))
+
+
+def ids(paths: list[Path]) -> list[str]:
+    return [path.name for path in paths]
+
+
+# ------------------------------------------------------------------------------------------------------- what uses what
+
+
+@pytest.mark.parametrize("path", c_files(), ids=ids(c_files()))
+def test_c_includes_point_downwards(path: Path) -> None:
+    for included in re.findall(r'^#\s*include "(.+)"', path.read_text(), re.MULTILINE):
+        assert rank(C_LAYERS, included) < rank(C_LAYERS, path.name), f"{path.name} includes {included}"
+
+
+@pytest.mark.parametrize("path", c_files(), ids=ids(c_files()))
+def test_only_the_binding_knows_python(path: Path) -> None:
+    knows = re.search(r"Python\.h|structmember\.h|\bPyObject\b|\bPy[A-Z]?\w*_\w+", path.read_text())
+    assert knows is None or rank(BINDING_LAYERS, path.name)
+
+
+def imports_of(path: Path) -> set[str]:
+    """The modules of the package that a module imports, also inside functions, but not for annotations alone."""
+    if path.suffix == ".pyx":
+        named = re.findall(r"^from fastgrad import (.+)$", path.read_text(), re.MULTILINE)
+        return {name.strip() for line in named for name in line.split(",")}
+    modules: set[str] = set()
+    for node in at_run_time(ast.parse(path.read_text())):
+        match node:
+            case ast.ImportFrom(module=None, level=1):
+                modules |= {a.name if (PACKAGE / f"{a.name}.py").exists() else "__init__" for a in node.names}
+            case ast.ImportFrom(module=str(module), level=1):
+                modules.add(module.split(".")[0])
+            case ast.ImportFrom(module=str(module)) if module.split(".")[0] == "fastgrad":
+                modules |= {module.split(".")[1]} if "." in module else {"__init__"}
+            case ast.Import(names=names):
+                modules |= {(a.name + ".__init__").split(".")[1] for a in names if a.name.split(".")[0] == "fastgrad"}
+    return modules
+
+
+def at_run_time(tree: ast.AST) -> list[ast.AST]:
+    if isinstance(tree, ast.If) and ast.unparse(tree.test) == "TYPE_CHECKING":
+        return []
+    return [tree, *(node for child in ast.iter_child_nodes(tree) for node in at_run_time(child))]
+
+
+@pytest.mark.parametrize("path", python_files(), ids=ids(python_files()))
+def test_python_imports_point_downwards(path: Path) -> None:
+    for module in imports_of(path):
+        assert rank(PYTHON_LAYERS, module) < rank(PYTHON_LAYERS, path.stem), f"{path.name} imports {module}"
+
+
+def test_import_graph_is_read_from_the_files() -> None:
+    """Guards the tests above against seeing nothing."""
+    assert "_rules" in imports_of(PACKAGE / "_errors.py")
+    assert "_errors" in imports_of(PACKAGE / "_core.pyx")
+    assert "_backend" in imports_of(PACKAGE / "__init__.py")
+
+
+# ------------------------------------------------------------------------------------------------------------ one table
+
+#: Names of operations that are words of their own as well: of Python, C or English.
+WORDS = {"abs", "sum", "where", "log", "sign", "add", "floor", "ceil", "mean", "dot"}
+#: Where Python's own protocol, or the meaning of a function, asks for some of them by name.
+ALLOWED = {
+    "_fallback.py": {name for row in ROWS if row.kind != "MATH" for name in (row.name, row.method)},
+    "functions.py": {"logsumexp", "exp"},  # softmax
+}
+SCANNED = [CSRC / name for layer in C_LAYERS[3:] for name in layer if name != "docs.h"] + [
+    PACKAGE / name
+    for name in ("_core.pyx", "_graph.py", "_fallback.py", "_value.py", "_backend.py", "_errors.py", "functions.py")
+]
+
+
+def words_of(path: Path) -> set[str]:
+    """The identifiers and the strings of a file that are one word, without comments and documentation."""
+    text = path.read_text()
+    if path.suffix in (".c", ".h"):
+        text = re.sub(r"/\*.*?\*/|//[^\n]*", "", text, flags=re.DOTALL)
+    elif path.suffix == ".pyx":
+        text = re.sub(r'""".*?"""|#[^\n]*', "", text, flags=re.DOTALL)
+    else:
+        return {word for node in ast.walk(ast.parse(text)) for word in words_of_node(node)}
+    text = re.sub(r'"([^"\n]*)"', lambda string: f" {string[1]} " if string[1].isidentifier() else "", text)
+    return set(re.findall(r"\w+", text))
+
+
+def words_of_node(node: ast.AST) -> list[str]:
+    match node:
+        case ast.Name(id=word) | ast.Attribute(attr=word) | ast.arg(arg=word) | ast.Constant(value=str(word)):
+            return [word]
+        case ast.FunctionDef(name=word):
+            return [word]
+        case ast.alias(name=word):
+            return [word]
+    return []
+
+
+@pytest.mark.parametrize("path", SCANNED, ids=ids(SCANNED))
+def test_no_operation_is_named_outside_the_table(path: Path) -> None:
+    names = {name for row in BY_NAME.values() for name in (row.name, row.method)}
+    assert words_of(path) & names <= WORDS | ALLOWED.get(path.name, set())
+
+
+def test_generated_files_are_fresh() -> None:
+    done = subprocess.run(
+        [sys.executable, "tools/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_operation_is_documented_in_the_table_of_the_docs() -> None:
+    table = ROOT.joinpath("docs", "operations.md").read_text()
+    assert [name for name, row in BY_NAME.items() if row.doc not in table] == []
+
+
+# ----------------------------------------------------------------------------------------------------------------- size
+
+
+def hand_written() -> list[Path]:
+    folders = [CSRC, PACKAGE, ROOT / "tests", ROOT / "tools", ROOT / "bench"]
+    suffixes = {".py", ".pyx", ".c", ".h", ".def"}
+    files = (path for folder in folders for path in folder.rglob("*") if path.suffix in suffixes)
+    return sorted(path for path in files if not is_generated(path))
+
+
+def is_generated(path: Path) -> bool:
+    return path.name == "_core.c" or "generated by tools/generate.py" in path.read_text()[:300]
+
+
+@pytest.mark.parametrize("path", hand_written(), ids=ids(hand_written()))
+def test_hand_written_files_stay_small(path: Path) -> None:
+    assert len(path.read_text().splitlines()) < 600

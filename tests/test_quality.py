@@ -1,0 +1,117 @@
+"""The tools' opinion: linter, type checkers, the C compiler with all its warnings, and the sanitizers."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CSRC = ROOT / "csrc"
+C_TESTS = sorted(CSRC.glob("test_*.c"))
+SOURCES = [path for path in sorted(CSRC.glob("*.c")) if path not in C_TESTS]
+BINDING = [path for path in SOURCES if "PyObject" in path.read_text()]
+CORE = [path for path in SOURCES if path not in BINDING]
+STRICT = ["-std=c11", "-Wall", "-Wextra", "-Werror"]
+
+COMPILER = next(filter(None, map(shutil.which, (os.environ.get("CC", "cc"), "cc", "gcc", "clang"))), "")
+needs_compiler = pytest.mark.skipif(not COMPILER or sys.platform == "win32", reason="no Unix C compiler")
+
+
+def needs(module: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(importlib.util.find_spec(module) is None, reason=f"{module} is not installed")
+
+
+def succeeds(*command: str | Path, cwd: Path = ROOT, **environment: str) -> None:
+    done = subprocess.run(
+        list(map(str, command)), cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{shlex.join(map(str, command))}\n{done.stdout}{done.stderr}"
+
+
+# --------------------------------------------------------------------------------------------------------------- Python
+
+
+@needs("ruff")
+def test_ruff_has_no_complaint() -> None:
+    succeeds(sys.executable, "-m", "ruff", "check", "--no-cache", ".")
+
+
+@needs("mypy")
+def test_mypy_has_no_complaint(tmp_path: Path) -> None:
+    succeeds(sys.executable, "-m", "mypy", "--cache-dir", tmp_path)
+
+
+@needs("mypy")
+@pytest.mark.parametrize("backend", ["c", "python"])
+def test_stubs_describe_what_is_there(backend: str, tmp_path: Path) -> None:
+    if backend == "c" and importlib.util.find_spec("fastgrad._core") is None:
+        assert "FASTGRAD_REQUIRE_C" not in os.environ
+        pytest.skip("the C extension is not built")
+    command = [sys.executable, "-m", "mypy.stubtest", "fastgrad", "--ignore-missing-stub", "--ignore-disjoint-bases"]
+    succeeds(*command, cwd=tmp_path, FASTGRAD_BACKEND=backend, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
+
+
+@needs("mypy")
+def test_programs_of_users_type_check(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from typing import assert_type\n"
+        "import fastgrad as fg\n"
+        "x = fg.Value(2.0, label='x')\n"
+        "y = (x * 3 + 1.5) ** 2 / x - abs(-x) + fg.sum([x, 1.0])\n"
+        "assert_type(y, fg.Value)\n"
+        "assert_type(y.data, float)\n"
+        "assert_type(x.tanh(), fg.Value)\n"
+        "y.backward()\n"
+        "if x < y:\n"
+        "    x.data -= 0.1 * x.grad\n"
+        "with fg.no_grad():\n"
+        "    z = 2.0 - x\n"
+        "assert_type(fg.backend().name, str)\n"
+    )
+    succeeds(sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", "--config-file=", program)
+
+
+# -------------------------------------------------------------------------------------------------------------------- C
+
+
+@needs_compiler
+@pytest.mark.parametrize("source", CORE, ids=[path.name for path in CORE])
+def test_core_compiles_alone_without_a_warning(source: Path, tmp_path: Path) -> None:
+    succeeds(COMPILER, *STRICT, "-pedantic", "-O2", "-ffp-contract=off", "-c", source, "-o", tmp_path / "core.o")
+
+
+@needs_compiler
+@pytest.mark.parametrize("source", BINDING, ids=[path.name for path in BINDING])
+def test_binding_compiles_without_a_warning(source: Path, tmp_path: Path) -> None:
+    headers = sysconfig.get_path("include")
+    if not Path(headers, "Python.h").exists():
+        pytest.skip("the headers of Python are not installed")
+    flags = [*STRICT, "-O2", "-ffp-contract=off", "-isystem", headers]
+    succeeds(COMPILER, *flags, "-c", source, "-o", tmp_path / "binding.o")
+
+
+@needs_compiler
+@pytest.mark.parametrize("test", C_TESTS, ids=[path.name for path in C_TESTS])
+def test_core_passes_its_own_tests_under_the_sanitizers(test: Path, tmp_path: Path) -> None:
+    sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1", "-ffp-contract=off"]
+    program = tmp_path / "program"
+    probe = tmp_path / "probe.c"
+    probe.write_text("int main(void) { return 0; }\n")
+    if subprocess.run([COMPILER, *sanitizers, probe, "-o", program], capture_output=True, check=False).returncode:
+        assert "CI" not in os.environ
+        pytest.skip("the compiler has no sanitizers")
+    succeeds(COMPILER, *STRICT, *sanitizers, *CORE, test, "-o", program, "-lm")
+    succeeds(program)
+
+
+def test_core_has_tests_of_its_own() -> None:
+    assert C_TESTS
