@@ -1,0 +1,69 @@
+"""The workloads as pytest-benchmark tests: ``pytest bench/``, one group a workload, one test a column."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import pytest
+from measure import assert_equal_results
+from workloads import GRAPHS, SIZES, STEPS, WORKLOADS, Kit, Program, kits
+
+pytestmark = pytest.mark.benchmark(timer=time.process_time, max_time=0.2, min_rounds=3)
+KITS = kits()
+LARGE = [f"powers {size}" for size in SIZES if size > 10**4]
+
+
+@cache
+def programs(name: str) -> dict[str, Program]:
+    """Return a workload's program for each column that can run it, with equal results."""
+    built = {column: WORKLOADS[name](kit) for column, kit in KITS.items()}
+    built = {column: program for column, program in built.items() if program.runs()}
+    assert_equal_results(built, trained=name in STEPS)
+    return built
+
+
+def pairs(names: dict[str, Callable[[Kit], Program]], gradients: bool = False) -> list[tuple[str, str]]:
+    """Return workload and column; the largest graphs are left to the report."""
+    return [
+        (name, column)
+        for name in names
+        for column, kit in KITS.items()
+        if WORKLOADS[name](kit).runs() and name not in LARGE and (kit.gradients or not gradients)
+    ]
+
+
+@contextmanager
+def collector(program: Program) -> Iterator[None]:
+    """Set the cyclic garbage collector as the column has it."""
+    (gc.enable if program.kit.collector else gc.disable)()
+    yield
+    gc.enable()
+    gc.collect()
+
+
+@pytest.mark.parametrize("name, column", pairs(GRAPHS))
+def test_forward(benchmark, name: str, column: str) -> None:
+    program = programs(name)[column]
+    benchmark.group = f"{name}, forward"
+    with collector(program):
+        benchmark(program.forward)
+
+
+@pytest.mark.parametrize("name, column", pairs(GRAPHS, gradients=True))
+def test_backward(benchmark, name: str, column: str) -> None:
+    program = programs(name)[column]
+    benchmark.group = f"{name}, backward"
+    with collector(program):
+        benchmark.pedantic(lambda graph: graph.backward(), setup=lambda: ((program.forward(),), {}), rounds=10)
+
+
+@pytest.mark.parametrize("name, column", pairs(STEPS))
+def test_step(benchmark, name: str, column: str) -> None:
+    program = programs(name)[column]
+    benchmark.group = name
+    with collector(program):
+        benchmark(program.step if program.kit.gradients else program.forward)

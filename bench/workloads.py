@@ -1,0 +1,368 @@
+"""The programs that are timed: each written once, for any number type.
+
+A *kit* is a number type with the functions that have no operator: Python floats, a ``Value``, a torch tensor. A
+program takes a kit, and the columns of the report differ in nothing else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import keyword
+import math
+import os
+import random
+import sys
+from collections.abc import Callable
+from operator import attrgetter
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+FUNCTIONS = ("relu", "tanh", "exp", "log")
+
+
+class Kit(NamedTuple):
+    """A number type, its functions, and what the harness must know about it."""
+
+    number: Callable[[float], Any]
+    read: Callable[[Any], float]
+    relu: Callable[[Any], Any] | None
+    tanh: Callable[[Any], Any] | None
+    exp: Callable[[Any], Any] | None
+    log: Callable[[Any], Any] | None
+    mlp: Callable[..., Any] | None = None  # the library's own class
+    zero: Any = 0.0  # what resets a gradient
+    deepest: int = 10**9  # nodes in a row that it survives
+    gradients: bool = True
+    collector: bool = True  # Python's cyclic garbage collector, on or off
+
+
+def kits(full: bool = True) -> dict[str, Kit]:
+    """Return one kit per column, in the order of the report, without those that cannot run here; or the first three."""
+    found: dict[str, Kit | None] = {
+        "floats": Kit(float, float, lambda x: x if x > 0.0 else 0.0, math.tanh, math.exp, math.log, gradients=False),
+        "fallback": package_kit(fastgrad("python"), deepest=2 * 10**5 if full else 10**4),
+        "fastgrad": package_kit(fastgrad("c")),
+    }
+    if full:
+        found |= {"micrograd": micrograd_kit(), "torch": torch_kit()}
+        for name in ("fallback", "micrograd"):
+            found[f"{name}, gc off"] = found[name] and found[name]._replace(collector=False)
+    return {column: kit for column in COLUMNS if (kit := found.get(column))}
+
+
+COLUMNS = ("floats", "fastgrad", "fallback", "fallback, gc off", "micrograd", "micrograd, gc off", "torch")
+
+
+def fastgrad(backend: str) -> ModuleType | None:
+    """Import a copy of fastgrad of its own for a backend, so that both can be timed in turns in one process."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "fastgrad"]:
+        del sys.modules[name]
+    os.environ["FASTGRAD_BACKEND"] = "python" if backend == "python" else ""
+    package = importlib.import_module("fastgrad")
+    importlib.import_module("fastgrad.nn")
+    del os.environ["FASTGRAD_BACKEND"]
+    return package if package.backend().name == backend else None
+
+
+def package_kit(package: ModuleType | None, **more: Any) -> Kit | None:
+    """Return the kit of a package with micrograd's names."""
+    if package is None:
+        return None
+    value = package.Value
+    functions = {name: getattr(value, name, None) for name in FUNCTIONS}
+    return Kit(value, attrgetter("data"), **functions, mlp=package.nn.MLP, **more)
+
+
+def micrograd_kit() -> Kit | None:
+    """Return micrograd's kit: it has no tanh, exp and log, and its backward() recurses."""
+    if importlib.util.find_spec("micrograd") is None:
+        return None
+    package = importlib.import_module("micrograd")
+    package.Value = importlib.import_module("micrograd.engine").Value
+    importlib.import_module("micrograd.nn")
+    return package_kit(package, deepest=1000)
+
+
+def torch_kit() -> Kit | None:
+    """Return the kit of torch's 0-dimensional tensors, on one thread."""
+    if importlib.util.find_spec("torch") is None:
+        return None
+    torch = importlib.import_module("torch")
+    torch.set_num_threads(1)
+
+    def number(x: float) -> Any:
+        return torch.tensor(x, dtype=torch.float64, requires_grad=True)
+
+    return Kit(number, float, torch.relu, torch.tanh, torch.exp, torch.log, zero=None, deepest=10**6)
+
+
+class Program:
+    """A program on numbers of one kit: `leaves` are its inputs, `forward` returns its result."""
+
+    needs: tuple[str, ...] = ()
+    depth = 1
+    operations = 0  # where known without counting
+
+    def __init__(self, kit: Kit) -> None:
+        self.kit = kit
+        self.leaves: list[Any] = []
+
+    def forward(self) -> Any:
+        """Return the result of the whole program."""
+        raise NotImplementedError
+
+    def step(self) -> None:
+        """Train once."""
+        raise NotImplementedError
+
+    def expected(self) -> dict[str, list[float]]:
+        """Return the gradient of the leaves where it is known otherwise, under the name of the way."""
+        return {}
+
+    def runs(self) -> bool:
+        """Return whether the kit has what the program needs."""
+        return self.depth <= self.kit.deepest and all(getattr(self.kit, name) is not None for name in self.needs)
+
+
+class Chain(Program):
+    """A serial chain of + - * / and tanh: Euler's method on ``ds/dt = -tanh(x*s + y) / z``, five operations a turn."""
+
+    needs = ("tanh",)
+
+    def __init__(self, kit: Kit, operations: int) -> None:
+        super().__init__(kit)
+        self.leaves = [kit.number(x) for x in (1.5, 1e-6, 0.5, 1.25)]
+        self.depth = self.operations = operations
+
+    def forward(self) -> Any:
+        tanh = self.kit.tanh
+        s, x, y, z = self.leaves
+        for _ in range(self.operations // 5):
+            a = s * x
+            b = a + y
+            c = tanh(b)
+            d = c / z
+            s = s - d
+        return s
+
+
+class Powers(Program):
+    """A running product and its running sum: two operations a turn on 100 leaves, as deep as it is long."""
+
+    def __init__(self, kit: Kit, operations: int) -> None:
+        super().__init__(kit)
+        self.points = [1.0 + 0.01 * (-1) ** i for i in range(100)]
+        self.points[1::2] = [1.0 / x for x in self.points[::2]]
+        self.leaves = [kit.number(x) for x in self.points]
+        self.depth = self.operations = operations
+
+    def forward(self) -> Any:
+        x = self.leaves
+        p = self.kit.number(1.0)
+        s = self.kit.number(0.0)
+        for i in range(self.operations // 2):
+            p = p * x[i % 100]
+            s = s + p
+        return s
+
+    def expected(self) -> dict[str, list[float]]:
+        """Return the gradient by its closed form, since no other column reaches ten million nodes."""
+        products = np.cumprod(np.resize(self.points, self.operations // 2))
+        tails = np.cumsum(products[::-1])[::-1]
+        return {"closed form": [float(tails[i::100].sum()) / x for i, x in enumerate(self.points)]}
+
+
+class Neuron:
+    """micrograd's Neuron, on numbers of any kit."""
+
+    def __init__(self, kit: Kit, nin: int, nonlin: bool) -> None:
+        self.w = [kit.number(random.uniform(-1, 1)) for _ in range(nin)]
+        self.b = kit.number(0.0)
+        self.relu = kit.relu
+        self.nonlin = nonlin
+
+    def __call__(self, x: list[Any]) -> Any:
+        act = sum((wi * xi for wi, xi in zip(self.w, x, strict=False)), self.b)
+        return self.relu(act) if self.nonlin else act
+
+    def parameters(self) -> list[Any]:
+        return [*self.w, self.b]
+
+
+class Layer:
+    """micrograd's Layer."""
+
+    def __init__(self, kit: Kit, nin: int, nout: int, nonlin: bool) -> None:
+        self.neurons = [Neuron(kit, nin, nonlin) for _ in range(nout)]
+
+    def __call__(self, x: list[Any]) -> Any:
+        out = [neuron(x) for neuron in self.neurons]
+        return out[0] if len(out) == 1 else out
+
+    def parameters(self) -> list[Any]:
+        return [p for neuron in self.neurons for p in neuron.parameters()]
+
+
+class MLP:
+    """micrograd's MLP."""
+
+    def __init__(self, kit: Kit, nin: int, nouts: list[int]) -> None:
+        sizes = [nin, *nouts]
+        self.layers = [Layer(kit, sizes[i], sizes[i + 1], nonlin=i != len(nouts) - 1) for i in range(len(nouts))]
+
+    def __call__(self, x: list[Any]) -> Any:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def parameters(self) -> list[Any]:
+        return [p for layer in self.layers for p in layer.parameters()]
+
+
+def moons(rows: int, noise: float = 0.1) -> tuple[list[list[float]], list[float]]:
+    """Return two interleaving half circles and their labels -1.0 and 1.0, as Python floats."""
+    draw = random.Random(1337)
+    angles = [math.pi * i / (rows // 2 - 1) for i in range(rows // 2)]
+    outer = [[math.cos(t), math.sin(t)] for t in angles]
+    inner = [[1.0 - math.cos(t), 0.5 - math.sin(t)] for t in angles]
+    points = [[x + draw.gauss(0.0, noise) for x in point] for point in outer + inner]
+    return points, [-1.0] * len(outer) + [1.0] * len(inner)
+
+
+class Moons(Program):
+    """micrograd's demo: MLP 2-16-16-1, 100 rows, max-margin loss with L2, gradient descent."""
+
+    def __init__(self, kit: Kit, shipped: bool = False) -> None:
+        super().__init__(kit)
+        random.seed(1337)
+        self.needs = ("relu", "mlp") if shipped and kit.gradients else ("relu",)
+        self.model = kit.mlp(2, [16, 16, 1]) if shipped and kit.mlp else MLP(kit, 2, [16, 16, 1])
+        self.leaves = self.model.parameters()
+        self.rows, self.labels = moons(100)
+
+    def forward(self) -> Any:
+        number, relu = self.kit.number, self.kit.relu
+        inputs = [list(map(number, row)) for row in self.rows]
+        scores = list(map(self.model, inputs))
+        losses = [relu(1 + -yi * score) for yi, score in zip(self.labels, scores, strict=True)]
+        data_loss = sum(losses) * (1.0 / len(losses))
+        reg_loss = 1e-4 * sum(p * p for p in self.model.parameters())
+        return data_loss + reg_loss
+
+    def step(self) -> None:
+        loss = self.forward()
+        for p in self.model.parameters():
+            p.grad = self.kit.zero
+        loss.backward()
+        for p in self.model.parameters():
+            p.data -= 0.1 * p.grad
+
+
+EMBEDDING, HEADS, BLOCK = 16, 4, 16
+HEAD = EMBEDDING // HEADS
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+WORDS = sorted(word for word in keyword.kwlist if len(word) == 6 and word.islower())  # so every step costs the same
+
+
+class Microgpt(Program):
+    """A transformer of 4,192 scalars in the shape of microgpt, trained with Adam, one word a step."""
+
+    needs = ("relu", "exp", "log")
+
+    def __init__(self, kit: Kit) -> None:
+        super().__init__(kit)
+        draw = random.Random(42)
+
+        def matrix(rows: int, columns: int) -> list[list[Any]]:
+            return [[kit.number(draw.gauss(0.0, 0.08)) for _ in range(columns)] for _ in range(rows)]
+
+        vocabulary = len(LETTERS) + 1
+        self.tokens, self.positions = matrix(vocabulary, EMBEDDING), matrix(BLOCK, EMBEDDING)
+        self.wq, self.wk, self.wv, self.wo = (matrix(EMBEDDING, EMBEDDING) for _ in range(4))
+        self.up, self.down = matrix(4 * EMBEDDING, EMBEDDING), matrix(EMBEDDING, 4 * EMBEDDING)
+        self.head = matrix(vocabulary, EMBEDDING)
+        weights = (self.tokens, self.positions, self.wq, self.wk, self.wv, self.wo, self.up, self.down, self.head)
+        self.leaves = [p for weight in weights for row in weight for p in row]
+        self.steps = 0
+        self.m, self.v = [0.0] * len(self.leaves), [0.0] * len(self.leaves)
+
+    def runs(self) -> bool:
+        return super().runs() and self.kit.zero is not None
+
+    def softmax(self, logits: list[Any]) -> list[Any]:
+        exp, largest = self.kit.exp, max(map(self.kit.read, logits))
+        powers = [exp(x - largest) for x in logits]
+        total = sum(powers)
+        return [power / total for power in powers]
+
+    def attention(self, x: list[Any], keys: list[list[Any]], values: list[list[Any]]) -> list[Any]:
+        query = linear(x, self.wq)
+        keys.append(linear(x, self.wk))
+        values.append(linear(x, self.wv))
+        out = []
+        for h in range(0, EMBEDDING, HEAD):
+            q = query[h : h + HEAD]
+            k = [key[h : h + HEAD] for key in keys]
+            v = [value[h : h + HEAD] for value in values]
+            weights = self.softmax([sum(q[j] * kt[j] for j in range(HEAD)) / HEAD**0.5 for kt in k])
+            out += [sum(weights[t] * v[t][j] for t in range(len(v))) for j in range(HEAD)]
+        return linear(out, self.wo)
+
+    def logits(self, token: int, position: int, keys: list[list[Any]], values: list[list[Any]]) -> list[Any]:
+        x = rmsnorm([t + p for t, p in zip(self.tokens[token], self.positions[position], strict=True)])
+        x = [a + b for a, b in zip(self.attention(rmsnorm(x), keys, values), x, strict=True)]
+        hidden = [self.kit.relu(h) for h in linear(rmsnorm(x), self.up)]
+        x = [a + b for a, b in zip(linear(hidden, self.down), x, strict=True)]
+        return linear(x, self.head)
+
+    def forward(self) -> Any:
+        word = WORDS[self.steps % len(WORDS)]
+        text = [26, *map(LETTERS.index, word), 26]
+        keys: list[list[Any]] = []
+        values: list[list[Any]] = []
+        losses = []
+        for position in range(len(text) - 1):
+            chances = self.softmax(self.logits(text[position], position, keys, values))
+            losses.append(-self.kit.log(chances[text[position + 1]]))
+        return (1 / len(losses)) * sum(losses)
+
+    def step(self) -> None:
+        self.forward().backward()
+        self.steps += 1
+        m, v = self.m, self.v
+        for i, p in enumerate(self.leaves):
+            m[i] = 0.85 * m[i] + 0.15 * p.grad
+            v[i] = 0.99 * v[i] + 0.01 * p.grad**2
+            m_hat = m[i] / (1 - 0.85**self.steps)
+            v_hat = v[i] / (1 - 0.99**self.steps)
+            p.data -= 0.01 * m_hat / (v_hat**0.5 + 1e-8)
+            p.grad = 0.0
+
+
+def linear(x: list[Any], weights: list[list[Any]]) -> list[Any]:
+    """Return the product of a matrix and a vector."""
+    return [sum(w * xi for w, xi in zip(row, x, strict=True)) for row in weights]
+
+
+def rmsnorm(x: list[Any]) -> list[Any]:
+    """Return `x` scaled to a root mean square of one."""
+    scale = (sum(xi * xi for xi in x) / len(x) + 1e-5) ** -0.5
+    return [xi * scale for xi in x]
+
+
+SIZES = (10**3, 10**4, 10**5, 10**6, 10**7)
+GRAPHS: dict[str, Callable[[Kit], Program]] = {  # timed as forward and backward
+    "chain 1400": lambda kit: Chain(kit, 1_400),
+    "chain 140000": lambda kit: Chain(kit, 140_000),
+    "moons": Moons,
+    **{f"powers {size}": lambda kit, size=size: Powers(kit, size) for size in SIZES},
+}
+STEPS: dict[str, Callable[[Kit], Program]] = {  # timed as whole training steps
+    "moons step": Moons,
+    "moons step, nn": lambda kit: Moons(kit, shipped=True),
+    "microgpt step": Microgpt,
+}
+WORKLOADS = GRAPHS | STEPS
