@@ -25,16 +25,22 @@ static PyObject *replace_item(PyObject *items, int *own, Py_ssize_t i, double x)
     return list;
 }
 
-/* A list or tuple of the items of an iterable in which every number is a float or an int: the loops that follow run no
- * Python code, so that nothing can reclaim or append while they fill the pool. */
-static PyObject *plain_items(const char *name, PyObject *iterable)
+/* The items of an iterable as a list or tuple; *own says whether it is ours to write to. */
+static PyObject *sequence(const char *name, PyObject *iterable, int *own)
 {
     PyObject *iterator = PyObject_GetIter(iterable);
     if (!iterator)
         return PyErr_ExceptionMatches(PyExc_TypeError) ? bad_reduction(name, iterable, NULL) : NULL;
-    int own = !PyList_CheckExact(iterable) && !PyTuple_CheckExact(iterable);
-    PyObject *items = own ? PySequence_List(iterator) : Py_NewRef(iterable);
+    *own = !PyList_CheckExact(iterable) && !PyTuple_CheckExact(iterable);
+    PyObject *items = *own ? PySequence_List(iterator) : Py_NewRef(iterable);
     Py_DECREF(iterator);
+    return items;
+}
+
+/* The items with every number as a float or an int: the loops that follow run no Python code, so that nothing can
+ * reclaim or append while they fill the pool. Takes the reference to items. */
+static PyObject *plain_items(const char *name, PyObject *items, int own)
+{
     for (Py_ssize_t i = 0; items && i < PySequence_Fast_GET_SIZE(items); i++) {
         double x;
         PyObject *o = PySequence_Fast_GET_ITEM(items, i);
@@ -95,10 +101,15 @@ static PyObject *reduce_items(int op, const char *name, PyObject *xs, PyObject *
 static PyObject *reduction(int op, const char *name, PyObject *xs, PyObject *ys)
 {
     PyObject *result = NULL;
-    PyObject *x = plain_items(name, xs), *y = x && ys ? plain_items(name, ys) : NULL;
+    int own_x = 0, own_y = 0;
+    PyObject *x = sequence(name, xs, &own_x), *y = x && ys ? sequence(name, ys, &own_y) : NULL;
+    if (x && (y || !ys)) {
+        x = plain_items(name, x, own_x);
+        y = x && y ? plain_items(name, y, own_y) : y;
+    }
     if (x && y && PySequence_Fast_GET_SIZE(x) != PySequence_Fast_GET_SIZE(y))
         bad_reduction(name, x, y);
-    else if (x && (y || !ys))
+    else if (x && !PyErr_Occurred() && (y || !ys))
         result = reduce_items(op, name, x, y);
     Py_XDECREF(x);
     Py_XDECREF(y);

@@ -43,13 +43,13 @@ size_t fg_tape_bytes(const fg_tape *t)
     return node * t->capacity + block_count(t->capacity) + sizeof *t->pool * t->pool_capacity;
 }
 
-/* The capacity for `more` on top of `size`: at least double, so that growing costs a constant per node. 0: too large. */
-static uint32_t grown(uint32_t capacity, uint32_t size, uint32_t more)
+/* The capacity for `more` on top of `size`: at least twice what there is, so that growing costs a constant per node, and
+ * no more, so that memory stays within twice of what lives. 0: too large. */
+static uint32_t grown(uint32_t size, uint32_t more)
 {
     if (more > FG_MAX_NODES - size)
         return 0;
-    uint32_t need = size + more;
-    uint32_t twice = capacity > FG_MAX_NODES / 2 ? FG_MAX_NODES : 2 * capacity;
+    uint32_t need = size + more, twice = size > FG_MAX_NODES / 2 ? FG_MAX_NODES : 2 * size;
     return need > twice ? need : twice;
 }
 
@@ -69,7 +69,7 @@ static int grow_nodes(fg_tape *t, uint32_t more)
 {
     if (more <= t->capacity - t->size)
         return FG_OK;
-    uint32_t capacity = grown(t->capacity, t->size, more);
+    uint32_t capacity = grown(t->size, more);
     if (!capacity)
         return FG_TOO_LARGE;
     RESIZE(t->value, capacity);
@@ -94,7 +94,7 @@ int fg_tape_grow(fg_tape *t, uint32_t nodes, uint32_t entries)
     int status = grow_nodes(t, nodes);
     if (status != FG_OK || entries <= t->pool_capacity - t->pool_size)
         return status;
-    uint32_t capacity = grown(t->pool_capacity, t->pool_size, entries);
+    uint32_t capacity = grown(t->pool_size, entries);
     if (!capacity)
         return FG_TOO_LARGE;
     RESIZE(t->pool, capacity);

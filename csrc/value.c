@@ -124,6 +124,12 @@ static int init_leaf(PyObject *self, PyObject *number)
     double x = 0.0;
     if (fg_as_real("Value(data)", number, &x) < 0 || room(1) < 0)
         return -1;
+    uint32_t node = node_of(self);
+    if (node != FG_VOID && S.tape.op[node] == FG_LEAF) { /* called once more: the same leaf */
+        S.tape.value[node] = x;
+        S.tape.grad[node] = 0.0;
+        return 0;
+    }
     fg_rebind((fg_value *)self, fg_append(&S.tape, FG_LEAF, 0, 0, x, NULL));
     return 0;
 }

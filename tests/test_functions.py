@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from exact import BY_NAME, REDUCTIONS
 
 # --------------------------------------------------------------------------------------------------- scalars and arrays
 
@@ -324,3 +325,28 @@ def test_softmax_takes_any_iterable(fg: ModuleType) -> None:
     assert [p.data for p in fg.softmax(fg.Value(0.0) for _ in range(4))] == [0.25] * 4
     with pytest.raises(ValueError, match=r"softmax|logsumexp"):
         fg.softmax([])
+
+
+@pytest.mark.parametrize("name", [row.name for row in REDUCTIONS])
+def test_error_inside_a_generator_passes_as_it_is(name: str, fg: ModuleType) -> None:
+    def broken() -> Iterator[Any]:
+        yield fg.Value(1.0)
+        raise TypeError("mine")
+
+    arguments = [broken()] + [[1.0, 2.0]] * (len(BY_NAME[name].operands) - 1)
+    with pytest.raises(TypeError, match=r"^mine$"):
+        getattr(fg, name)(*arguments)
+
+
+def test_list_that_changes_under_a_reduction_is_never_misread(fg: ModuleType) -> None:
+    xs = [fg.Value(1.0), fg.Value(2.0)]
+
+    def spoiling() -> Iterator[float]:
+        yield 3.0
+        xs[0] = "no number"
+        yield 4.0
+
+    try:
+        assert fg.dot(xs, spoiling()).data == 11.0  # what was there before
+    except TypeError as error:
+        assert "no number" in str(error)

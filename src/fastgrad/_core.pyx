@@ -277,15 +277,15 @@ def backward(self) -> None:
 
 cdef int sweep_with_closures(uint32_t node, double adjoint) except -1:
     global sweep_thread
-    with sweep_turn:
-        sweep_thread = threading.get_ident()
-        try:
+    sweep_thread = threading.get_ident()  # before the lock, which may let other threads run
+    try:
+        with sweep_turn:
             run_closure(node, adjoint)
             while fg_tape_sweep_run(tape, &node, &adjoint) == FG_CALL_CLOSURE:
                 run_closure(node, adjoint)
-        finally:
-            if tape.sweeping:
-                fg_tape_sweep_abandon(tape)
+    finally:
+        if tape.sweeping:
+            fg_tape_sweep_abandon(tape)
     return 0
 
 
@@ -428,11 +428,11 @@ cdef uint32_t append_custom(double x, tuple operands, tuple local) except 0:
         gradients = <double *>malloc(n * sizeof(double))
         if gradients is NULL:
             raise MemoryError
-        for i in range(n):
-            gradients[i] = local[i]
-    for i in range(n):
-        tape.pool[tape.pool_size + i] = node_of(operands[i])
     try:
+        for i in range(n):
+            tape.pool[tape.pool_size + i] = node_of(operands[i])
+            if local:
+                gradients[i] = local[i]
         return fg_tape_append_custom(tape, n, gradients, x)
     finally:
         free(gradients)

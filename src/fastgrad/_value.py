@@ -122,8 +122,12 @@ def initialiser(value_type: type, build: Callable[..., None]) -> Callable[..., N
         children: Iterable[Any] = (),
         local_grads: Iterable[float] = (),
     ) -> None:
-        number = _errors.real("Value(data)", data)
-        build(self, number, *_errors.node_arguments(value_type, _children or children, _op, local_grads))
+        usual = data.__class__ is float and _children.__class__ is tuple and _op.__class__ is str and not local_grads
+        if usual and all([child.__class__ is value_type for child in _children]):
+            build(self, data, _children, _op, ())
+        else:
+            number = _errors.real("Value(data)", data)
+            build(self, number, *_errors.node_arguments(value_type, _children or children, _op, local_grads))
         if label != "":
             self.label = label
 
