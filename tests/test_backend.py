@@ -149,4 +149,5 @@ def failure(expression: str, package: ModuleType) -> Exception:
 
 def is_pythons_own(text: str) -> bool:
     """Whether the interpreter itself speaks, in one way of C types and in another of Python classes."""
-    return any(word in text for word in ("positional argument", "takes", "deleter", "unsupported operand"))
+    words = ("positional argument", "takes", "deleter", "can't delete", "unsupported operand")
+    return any(word in text for word in words)

@@ -25,8 +25,11 @@ COMPILER = next(filter(None, map(shutil.which, (os.environ.get("CC", "cc"), "cc"
 needs_compiler = pytest.mark.skipif(not COMPILER or sys.platform == "win32", reason="no Unix C compiler")
 
 
-def needs(module: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(importlib.util.find_spec(module) is None, reason=f"{module} is not installed")
+needs_ruff = pytest.mark.skipif(importlib.util.find_spec("ruff") is None, reason="ruff is not installed")
+# The last NumPy for Python 3.10 has stubs of ndarray's operators that mypy cannot read.
+needs_mypy = pytest.mark.skipif(
+    sys.version_info < (3, 11) or importlib.util.find_spec("mypy") is None, reason="no mypy that reads NumPy's stubs"
+)
 
 
 def succeeds(*command: str | Path, cwd: Path = ROOT, **environment: str) -> None:
@@ -39,17 +42,17 @@ def succeeds(*command: str | Path, cwd: Path = ROOT, **environment: str) -> None
 # --------------------------------------------------------------------------------------------------------------- Python
 
 
-@needs("ruff")
+@needs_ruff
 def test_ruff_has_no_complaint() -> None:
     succeeds(sys.executable, "-m", "ruff", "check", "--no-cache", ".")
 
 
-@needs("mypy")
+@needs_mypy
 def test_mypy_has_no_complaint(tmp_path: Path) -> None:
     succeeds(sys.executable, "-m", "mypy", "--cache-dir", tmp_path)
 
 
-@needs("mypy")
+@needs_mypy
 @pytest.mark.parametrize("backend", ["c", "python"])
 def test_stubs_describe_what_is_there(backend: str, tmp_path: Path) -> None:
     if backend == "c" and importlib.util.find_spec("fastgrad._core") is None:
@@ -59,7 +62,7 @@ def test_stubs_describe_what_is_there(backend: str, tmp_path: Path) -> None:
     succeeds(*command, cwd=tmp_path, FASTGRAD_BACKEND=backend, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
 
 
-@needs("mypy")
+@needs_mypy
 def test_programs_of_users_type_check(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(
