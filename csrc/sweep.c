@@ -4,15 +4,15 @@
 #include "kernels.h"
 #include "tape_private.h"
 
-/* What a sweep writes to; see `marks`. */
+/* What a sweep writes to; see `marks`. It needs no mark for a node: what it has not reached has adjoint zero. */
 typedef struct sink {
     double *adjoint;
-    marks m;
+    uint8_t *block;
 } sink;
 
-static inline sink sink_of(fg_tape *t)
+static inline sink sink_of(const fg_tape *t)
 {
-    return (sink){t->adjoint, {t->reached, t->block}};
+    return (sink){t->adjoint, t->block};
 }
 
 static inline void contribute(sink s, uint32_t operand, double adjoint)
@@ -20,7 +20,7 @@ static inline void contribute(sink s, uint32_t operand, double adjoint)
     if (operand & FG_NO_ADJOINT)
         return;
     s.adjoint[operand] += adjoint;
-    reach(s.m, operand);
+    s.block[operand / FG_BLOCK] = 1;
 }
 
 void fg_tape_contribute(fg_tape *t, uint32_t node, double adjoint)
@@ -111,15 +111,12 @@ static uint32_t sweep_block(fg_tape *t, uint32_t first, uint32_t end, double *cl
     double *grad = t->grad;
     const fg_args *args = t->args;
     const uint8_t *op = t->op;
-    /* A branch on each flag, rather than a search for the next one set, lets the processor run ahead. */
+    /* A branch on each adjoint, rather than a search for the next one set, lets the processor run ahead. */
     for (uint32_t i = end; i-- > first;) {
-        if (!s.m.reached[i])
-            continue;
         double g = s.adjoint[i];
-        s.m.reached[i] = 0;
-        s.adjoint[i] = 0.0;
         if (g == 0.0)
             continue;
+        s.adjoint[i] = 0.0;
         grad[i] += g;
         if (!pass_on(t, s, value, i, op[i], args[i], g)) {
             *closure_adjoint = g;
@@ -153,7 +150,6 @@ int fg_tape_sweep_run(fg_tape *t, uint32_t *node, double *adjoint)
 void fg_tape_sweep_abandon(fg_tape *t)
 {
     ZERO(t->adjoint, 0, t->size);
-    ZERO(t->reached, 0, t->size);
     ZERO(t->block, 0, block_count(t->size));
     t->sweeping = 0;
 }

