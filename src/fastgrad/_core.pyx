@@ -26,6 +26,7 @@ cdef extern from *:
     #define FG_IS_GC(o) PyObject_IS_GC((PyObject *)(o))
     """
     int FG_IS_GC(PyObject *o)
+    int PyObject_TypeCheck(PyObject *o, PyTypeObject *type)  # unlike isinstance runs no code of the object's class
     int PyGC_Disable()
     int PyGC_Enable()
 
@@ -146,7 +147,7 @@ cdef list owned_values(fg_value *v):
         referents = gc.get_referents(stack.pop())
         for i in range(PyList_GET_SIZE(referents)):
             o = PyList_GET_ITEM(referents, i)
-            if isinstance(<object>o, Value):
+            if PyObject_TypeCheck(o, <PyTypeObject *>Value):
                 found.append(<size_t>o)
             elif Py_REFCNT(<object>o) <= 2 and FG_IS_GC(o):  # one is its owner's, one the list's
                 stack.append(<object>o)
