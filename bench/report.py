@@ -84,7 +84,7 @@ def measure(name: str, effort: Effort, columns: set[str]) -> Iterator[tuple[str,
     """Yield the parts of a workload with the figures of every column."""
     if name == "import_time":
         backends = {"fastgrad": "c", "fallback": "python"}
-        yield "import", {c: isolated(name, backends[c], 3 * effort.minimum) for c in columns & set(backends)}
+        yield "import", {c: isolated(name, backends[c], 15 if effort.full else 3) for c in columns & set(backends)}
     elif name == "peak":
         yield "memory", {c: isolated(name, c, 10**7) for c in columns & {"fastgrad"}}
     elif name == "node_bytes":

@@ -93,9 +93,13 @@ static inline int more_room(uint32_t nodes, uint32_t entries)
     return UNLIKELY(full) ? S.hook.make_room(nodes, entries) : 0;
 }
 
+/* Whether to record; negative with an exception. It may run Python code: call it before making room, never after. */
 static inline int recording(void)
 {
-    return !UNLIKELY(S.recording_off > 0) || !S.hook.recording_off();
+    if (!UNLIKELY(S.recording_off > 0))
+        return 1;
+    int off = S.hook.recording_off();
+    return off < 0 ? -1 : !off;
 }
 
 static inline PyObject *bind(int op, uint32_t a, uint32_t b, double value, fg_value *v)

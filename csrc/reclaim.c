@@ -83,6 +83,12 @@ static uint32_t slide_block(fg_tape *t, uint32_t first, uint32_t end, uint32_t n
     return n;
 }
 
+void fg_tape_unmark(fg_tape *t)
+{
+    ZERO(t->reached, 0, t->size);
+    ZERO(t->block, 0, block_count(t->size));
+}
+
 void fg_tape_slide(fg_tape *t)
 {
     uint32_t n = 0, pool_end = 0;
@@ -91,8 +97,7 @@ void fg_tape_slide(fg_tape *t)
         if (t->block[first / FG_BLOCK])
             n = slide_block(t, first, end, n, &pool_end);
     }
-    ZERO(t->reached, 0, t->size);
-    ZERO(t->block, 0, block_count(t->size));
+    fg_tape_unmark(t);
     t->size = n;
     t->pool_size = pool_end;
     t->reclaims++;

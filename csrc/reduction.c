@@ -25,14 +25,14 @@ static PyObject *replace_item(PyObject *items, int *own, Py_ssize_t i, double x)
     return list;
 }
 
-/* The items of an iterable as a list or tuple; *own says whether it is ours to write to. */
+/* The items of an iterable as a list of our own, or a tuple: nobody can change them under us. *own: it is a list. */
 static PyObject *sequence(const char *name, PyObject *iterable, int *own)
 {
     PyObject *iterator = PyObject_GetIter(iterable);
     if (!iterator)
         return PyErr_ExceptionMatches(PyExc_TypeError) ? bad_reduction(name, iterable, NULL) : NULL;
-    *own = !PyList_CheckExact(iterable) && !PyTuple_CheckExact(iterable);
-    PyObject *items = *own ? PySequence_List(iterator) : Py_NewRef(iterable);
+    *own = !PyTuple_CheckExact(iterable);
+    PyObject *items = *own ? PySequence_List(PyList_CheckExact(iterable) ? iterable : iterator) : Py_NewRef(iterable);
     Py_DECREF(iterator);
     return items;
 }
@@ -77,25 +77,27 @@ static PyObject *reduce_items(int op, const char *name, PyObject *xs, PyObject *
     Py_ssize_t n = PySequence_Fast_GET_SIZE(xs), count = ys ? 2 * n : n;
     if (count >= (Py_ssize_t)FG_MAX_NODES)
         return PyErr_NoMemory();
-    if (more_room((uint32_t)count + 1, (uint32_t)count) < 0)
+    int record = recording();
+    fg_value *v = record < 0 ? NULL : new_handle();
+    if (!v)
         return NULL;
+    v->handle.node = FG_VOID;
+    if (more_room((uint32_t)count + 1, (uint32_t)count) < 0) {
+        Py_DECREF(v);
+        return NULL;
+    }
     uint32_t size = t->size, at = t->pool_size;
     Py_ssize_t values = write_operands(xs, t->pool + at) + (ys ? write_operands(ys, t->pool + at + n) : 0);
     double z = fg_tape_reduce(t, op, t->pool + at, (uint32_t)count);
-    int record = values && recording();
-    if (!record)
-        t->size = size;
-    if (count == 0 && !isfinite(z))
-        return bad_reduction(name, xs, ys);
-    if (!values)
-        return PyFloat_FromDouble(z);
-    if (!record)
-        return fg_leaf(z);
-    fg_value *v = new_handle();
-    if (!v)
-        return NULL;
-    t->pool_size += (uint32_t)count;
-    return bind(op, at, (uint32_t)count, z, v);
+    if (values && record) {
+        t->pool_size += (uint32_t)count;
+        return bind(op, at, (uint32_t)count, z, v);
+    }
+    t->size = size;
+    if (values)
+        return bind(FG_LEAF, 0, 0, z, v);
+    Py_DECREF(v);
+    return count == 0 && !isfinite(z) ? bad_reduction(name, xs, ys) : PyFloat_FromDouble(z);
 }
 
 static PyObject *reduction(int op, const char *name, PyObject *xs, PyObject *ys)

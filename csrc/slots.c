@@ -31,12 +31,13 @@ static NEVER_INLINE PyObject *foreign_argument(const char *name, const char *met
 
 static PyObject *node1(int op, PyObject *x, double z)
 {
-    if (room(1) < 0)
+    int record = recording();
+    if (record < 0 || room(1) < 0)
         return NULL;
     fg_value *v = new_handle();
     if (!v)
         return NULL;
-    if (!recording())
+    if (!record)
         return bind(FG_LEAF, 0, 0, z, v);
     return bind(op, node_of(x), 0, z, v);
 }
@@ -49,12 +50,13 @@ static PyObject *node1(int op, PyObject *x, double z)
 static inline PyObject *node2(int op, PyObject *l, int kl, double x, PyObject *r, int kr, double y, double z,
                               uint32_t right_bit)
 {
-    if (room(2) < 0)
+    int record = recording();
+    if (record < 0 || room(2) < 0)
         return NULL;
     fg_value *v = new_handle();
     if (!v)
         return NULL;
-    if (!recording())
+    if (!record)
         return bind(FG_LEAF, 0, 0, z, v);
     uint32_t a = kl == VALUE ? node_of(l) : constant(kl, x, S.constant_bit);
     uint32_t b = kr == VALUE ? node_of(r) : constant(kr, y, right_bit);
@@ -63,12 +65,13 @@ static inline PyObject *node2(int op, PyObject *l, int kl, double x, PyObject *r
 
 static PyObject *node3(int op, PyObject *const *o, const int *kind, const double *value, double z)
 {
-    if (more_room(4, 3) < 0)
+    int record = recording();
+    if (record < 0 || more_room(4, 3) < 0)
         return NULL;
     fg_value *v = new_handle();
     if (!v)
         return NULL;
-    if (!recording())
+    if (!record)
         return bind(FG_LEAF, 0, 0, z, v);
     uint32_t at = S.tape.pool_size;
     for (int k = 0; k < 3; k++)

@@ -77,6 +77,9 @@ int fg_tape_grow(fg_tape *t, uint32_t nodes, uint32_t entries);
 void fg_tape_mark(fg_tape *t);
 void fg_tape_slide(fg_tape *t);
 
+/* Clears the marks without moving anything, after a mark that was given up. */
+void fg_tape_unmark(fg_tape *t);
+
 /* A reverse sweep: begin seeds the root with adjoint 1; run goes on until FG_OK, or FG_CALL_CLOSURE with *node
  * set: the caller runs that node's rule, adds to the operands with fg_tape_contribute, and calls run again. The node's
  * own adjoint is *adjoint and has been added to its grad already. */

@@ -44,10 +44,28 @@ static int set_grad(PyObject *self, PyObject *number, void *unused)
     return 0;
 }
 
+static int value_setattro(PyObject *self, PyObject *name, PyObject *value)
+{
+    fg_value *v = (fg_value *)self;
+    if (PyObject_GenericSetAttr(self, name, value) < 0)
+        return -1;
+    return UNLIKELY(v->attributes && !(v->handle.flags & FG_PINNED)) ? S.hook.pin(v) : 0;
+}
+
+/* Who has the dict can hang something on the handle: it is pinned. */
+static PyObject *get_dict(PyObject *self, void *unused)
+{
+    fg_value *v = (fg_value *)self;
+    PyObject *dict = PyObject_GenericGetDict(self, unused);
+    if (dict && !(v->handle.flags & FG_PINNED) && S.hook.pin(v) < 0)
+        Py_CLEAR(dict);
+    return dict;
+}
+
 static PyGetSetDef getset[] = {
     {"data", get_data, set_data, "The value, a float.", NULL},
     {"grad", get_grad, set_grad, "The derivative of what backward() was called on, summed over the calls.", NULL},
-    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
+    {"__dict__", get_dict, PyObject_GenericSetDict, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -56,14 +74,6 @@ static PyMemberDef members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(fg_value, weakrefs), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
-
-static int value_setattro(PyObject *self, PyObject *name, PyObject *value)
-{
-    fg_value *v = (fg_value *)self;
-    if (PyObject_GenericSetAttr(self, name, value) < 0)
-        return -1;
-    return UNLIKELY(v->attributes && !(v->handle.flags & FG_PINNED)) ? S.hook.pin(v) : 0;
-}
 
 static PyObject *value_richcompare(PyObject *l, PyObject *r, int how)
 {

@@ -221,3 +221,69 @@ def test_closure_must_be_callable(fg: ModuleType) -> None:
     y = fg.Value(2.0) * 3
     with pytest.raises(TypeError, match="callable"):
         y._backward = 3
+
+
+# ------------------------------------------------------------------------------------------------- what must not crash
+
+
+@pytest.mark.parametrize("stranger", [12345678.5, "abc", [1, 2], None])
+def test_method_called_on_a_stranger_is_refused(stranger: Any, fg: ModuleType) -> None:
+    for method in (fg.Value.backward, fg.Value.zero_grad):
+        with pytest.raises((TypeError, AttributeError)):
+            method(stranger)
+
+
+def test_child_that_only_claims_to_be_a_value_is_refused(fg: ModuleType) -> None:
+    class Impostor:
+        __class__ = fg.Value  # type: ignore[assignment]
+
+    with pytest.raises((TypeError, AttributeError)):
+        fg.Value(1.0, (Impostor(),), "f").backward()
+
+
+def test_closure_set_without_recording_is_not_called(fg: ModuleType) -> None:
+    x = fg.Value(3.0)
+
+    def _backward() -> None:
+        x.grad += 1.0
+
+    with fg.no_grad():
+        out = fg.Value(9.0, (x,), "square")
+        out._backward = _backward
+    (out * 2).backward()
+    assert x.grad == 0.0
+
+
+def test_finalizer_that_fills_the_tape_takes_nobodys_room(fg: ModuleType, run_python: Callable[..., str]) -> None:
+    """Asking whether this thread records can start Python's collector, and that any program's finalizer."""
+    program = """
+import gc, threading, fastgrad as fg
+from fastgrad import Value
+
+class Filler:
+    def __init__(self):
+        self.itself = self
+    def __del__(self):
+        for _ in range(20000):
+            Value(1.0)
+
+inside, done = threading.Event(), threading.Event()
+def elsewhere():
+    with fg.no_grad():
+        inside.set()
+        done.wait()
+thread = threading.Thread(target=elsewhere)
+thread.start()
+inside.wait()
+a, b = Value(2.0), Value(3.0)
+gc.set_threshold(1)
+for _ in range(200):
+    Filler()
+    c = a * b + fg.dot([a, b], [b, a])
+    assert c.data == 18.0 and [child.data for child in c._children] == [6.0, 12.0]
+    c.backward()
+done.set()
+thread.join()
+print(a.grad == 200 * 9.0, b.grad == 200 * 6.0)
+"""
+    assert run_python(program, fg.backend().name) == "True True\n"

@@ -26,6 +26,9 @@ class Program(NamedTuple):
 ARITHMETIC = ["add", "sub", "mul", "neg", "abs", "minimum", "maximum", "where", "relu", "sum", "mean", "dot"]
 #: Steep or rough enough that a few of them in a row leave no digits for a comparison with differences.
 ROUGH = {"floor", "ceil", "sign", "mod", "fmod", "floordiv", "polygamma", "tan", "lgamma", "digamma", "erfcx", "pow"}
+#: Where Python's math does not call libm, so that backends differ in the last bits, which a long graph can make many.
+#: The table's own test holds these to a few ulp (cbrt and exp2: Python 3.10, which lacks them).
+APART = {"lgamma", "hypot", "atan2", "cbrt", "exp2"}
 SMOOTH = [name for name in BY_NAME if name not in ROUGH]
 
 
@@ -83,7 +86,7 @@ def test_backends_agree_to_the_last_bit_on_arithmetic(both: dict[str, ModuleType
     assert repr(c) == repr(python)
 
 
-@given(programs(list(BY_NAME), 200))
+@given(programs([name for name in BY_NAME if name not in APART], 200))
 def test_backends_agree_on_all_operations(both: dict[str, ModuleType], program: Program) -> None:
     (c_data, c_grads), (python_data, python_grads) = outcome(both["c"], program), outcome(both["python"], program)
     assert len(c_data) == len(python_data)

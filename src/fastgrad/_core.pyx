@@ -52,6 +52,7 @@ cdef extern from "tape.h":
     void fg_tape_shrink(fg_tape *t)
     void fg_tape_mark(fg_tape *t)
     void fg_tape_slide(fg_tape *t)
+    void fg_tape_unmark(fg_tape *t)
     void fg_tape_sweep_begin(fg_tape *t, uint32_t root)
     int fg_tape_sweep_run(fg_tape *t, uint32_t *node, double *adjoint)
     void fg_tape_sweep_abandon(fg_tape *t)
@@ -102,6 +103,8 @@ cdef inline fg_value *handle_of(object value):
 
 
 cdef uint32_t node_of(object value) except? 0:
+    if not PyObject_TypeCheck(<PyObject *>value, <PyTypeObject *>Value):
+        raise _errors.not_a_value(value)
     cdef uint32_t node = handle_of(value).handle.node
     if node == FG_VOID:
         raise _errors.uninitialised(type(value))
@@ -124,9 +127,13 @@ cdef enum:
     ALMOST_EMPTY = 16
     INITIAL_CAPACITY = 8192
     ENTRIES_PER_NODE = 8
+    WALKED_PER_NODE = 8   # objects looked at in the time that an operation takes
+    MOST_NODES = 1 << 20
 
 cdef list pinned = []
 cdef int idle_reclaims = 0
+cdef int held = 0             # while positive nothing is reclaimed: somebody holds the number of a node
+cdef Py_ssize_t walked = 0    # objects that the latest reclaim looked at
 
 
 cdef int pin(fg_value *v) except -1:
@@ -137,6 +144,7 @@ cdef int pin(fg_value *v) except -1:
 
 cdef list owned_values(fg_value *v):
     """Addresses of the Values that a handle's attributes refer to through objects that nothing else owns."""
+    global walked
     cdef list found = [], stack = [], referents
     cdef PyObject *o
     cdef Py_ssize_t i
@@ -145,6 +153,7 @@ cdef list owned_values(fg_value *v):
     stack.append(<object>v.attributes)
     while stack:
         referents = gc.get_referents(stack.pop())
+        walked += PyList_GET_SIZE(referents)
         for i in range(PyList_GET_SIZE(referents)):
             o = PyList_GET_ITEM(referents, i)
             if PyObject_TypeCheck(o, <PyTypeObject *>Value):
@@ -154,10 +163,9 @@ cdef list owned_values(fg_value *v):
     return found
 
 
-cdef list find_weak():
-    """Flags the handles whose every reference is explained, and returns the addresses of all that were looked at."""
+cdef int find_weak(list touched) except -1:
+    """Flags the handles whose every reference is explained, and gathers the addresses of all that were looked at."""
     cdef fg_value *v
-    cdef list touched = []
     cdef size_t address
     for i in range(PyList_GET_SIZE(pinned)):
         v = <fg_value *>PyList_GET_ITEM(pinned, i)
@@ -169,26 +177,37 @@ cdef list find_weak():
         v = <fg_value *>address
         if (<Py_ssize_t>(v.handle.flags // REFERENCE)) == (<PyObject *>v).ob_refcnt:
             v.handle.flags |= FG_WEAK
-    return touched
+    return 0
+
+
+cdef bint root_what_hangs_on(fg_value *v) except -1:
+    """Roots the handles that a living one keeps, and what they keep; says whether one of them was not marked."""
+    cdef bint rooted = False
+    cdef list keepers = [<size_t>v]
+    cdef size_t address
+    while keepers:
+        address = keepers.pop()
+        (<fg_value *>address).handle.flags |= EXPANDED
+        for address in owned_values(<fg_value *>address):
+            v = <fg_value *>address
+            v.handle.flags &= ~<uint32_t>FG_WEAK
+            rooted = rooted or not tape.reached[v.handle.node]
+            if v.handle.flags & FG_PINNED and not v.handle.flags & EXPANDED:
+                keepers.append(address)
+    return rooted
 
 
 cdef int mark_living() except -1:
     """Marks the living nodes; what hangs on one of them roots the handles that it refers to."""
     cdef fg_value *v
-    cdef size_t address
     cdef bint rooted = True
     while rooted:
         rooted = False
         fg_tape_mark(tape)
         for i in range(PyList_GET_SIZE(pinned)):
             v = <fg_value *>PyList_GET_ITEM(pinned, i)
-            if v.handle.flags & EXPANDED or not tape.reached[v.handle.node]:
-                continue
-            v.handle.flags |= EXPANDED
-            for address in owned_values(v):
-                v = <fg_value *>address
-                v.handle.flags &= ~<uint32_t>FG_WEAK
-                rooted = rooted or not tape.reached[v.handle.node]
+            if tape.reached[v.handle.node] and not v.handle.flags & EXPANDED and root_what_hangs_on(v):
+                rooted = True
     return 0
 
 
@@ -205,22 +224,29 @@ cdef list take_dead(list touched):
         v = <fg_value *>address
         if not tape.reached[v.handle.node]:
             fg_rebind(v, FG_VOID)
-        v.handle.flags &= FG_PINNED
     for handle in dead:
-        handle_of(handle).handle.flags = 0
+        handle_of(handle).handle.flags &= ~<uint32_t>FG_PINNED
     pinned = living
     return dead
 
 
 cdef int reclaim() except -1:
-    # A run of Python's collector in the middle would change the counts under us.
-    cdef bint collecting = PyGC_Disable()
+    global held, walked
+    cdef size_t address
+    cdef list touched = [], dead
+    cdef bint collecting = PyGC_Disable()  # a run of Python's collector would change the counts under us
+    held += 1
+    walked = 0
     try:
-        touched = find_weak()
+        find_weak(touched)
         mark_living()
         dead = take_dead(touched)
         fg_tape_slide(tape)
     finally:
+        for address in touched:
+            (<fg_value *>address).handle.flags &= FG_PINNED
+        fg_tape_unmark(tape)
+        held -= 1
         if collecting:
             PyGC_Enable()
     for handle in dead:
@@ -234,15 +260,16 @@ cdef int make_room(uint32_t nodes, uint32_t entries) except -1:
     if not short_of_nodes and tape.pool_capacity - tape.pool_size >= entries:
         return 0
     # A run of the collector costs what lives: it should pay off in nodes, and a pool is cheap to grow up to a point.
-    if tape.sweeping or (not short_of_nodes and tape.size < tape.capacity // 2
+    if tape.sweeping or held or (not short_of_nodes and tape.size < tape.capacity // 2
                          and tape.pool_capacity // ENTRIES_PER_NODE < tape.capacity):
         return grow(nodes, entries)
     reclaim()
     idle_reclaims = idle_reclaims + 1 if tape.size < tape.capacity // ALMOST_EMPTY else 0
-    if idle_reclaims > SHRINK_AFTER and tape.capacity > INITIAL_CAPACITY:
+    if idle_reclaims > SHRINK_AFTER and tape.capacity > INITIAL_CAPACITY and walked < tape.capacity:
         idle_reclaims = 0
         fg_tape_shrink(tape)
-    return grow(nodes, entries)
+    # The next run has to pay off for what users hung on their Values, too, which it walks through.
+    return grow(max(nodes, <uint32_t>min(walked // WALKED_PER_NODE, MOST_NODES)), entries)
 
 
 cdef int grow(uint32_t nodes, uint32_t entries) except -1:
@@ -304,7 +331,7 @@ cdef int run_closure(uint32_t node, double adjoint) except -1:
         tape.grad[node_of(value)] = 0.0
     tape.grad[node] = adjoint
     try:
-        out.__dict__["_backward"]()
+        out.__dict__.get("_backward", push_grad.__get__(out))()
     finally:
         tape.grad[node] = total
         for value, grad in zip(children, saved):
@@ -347,8 +374,13 @@ cdef list visible_operands(uint32_t node):
 
 
 def get_children(self) -> tuple:
+    global held
     cdef uint32_t node = node_of(self)
-    return tuple([fg_handle_of(FG_INDEX(fg_tape_operand(tape, node, k))) for k in visible_operands(node)])
+    held += 1
+    try:
+        return tuple([fg_handle_of(FG_INDEX(fg_tape_operand(tape, node, k))) for k in visible_operands(node)])
+    finally:
+        held -= 1
 
 
 def get_prev(self) -> set:
@@ -356,28 +388,39 @@ def get_prev(self) -> set:
 
 
 def get_local_grads(self) -> tuple:
+    global held
     cdef uint32_t node = node_of(self)
-    return tuple([fg_tape_partial(tape, node, k) for k in visible_operands(node)])
+    held += 1
+    try:
+        return tuple([fg_tape_partial(tape, node, k) for k in visible_operands(node)])
+    finally:
+        held -= 1
+
+
+cdef object hung(object self, str name):
+    """What hangs on the handle under that name, or None."""
+    cdef fg_value *v = handle_of(self)
+    return None if v.attributes is NULL else (<dict>v.attributes).get(name)
 
 
 def get_op(self) -> str:
+    own = hung(self, "_op")
+    if own is not None:
+        return own
     cdef uint32_t node = node_of(self), operand
-    if "_op" in self.__dict__:
-        return self.__dict__["_op"]
-    label = fg_label(tape.op[node]).decode()
+    cdef int kind
+    cdef double exponent
     if fg_tape_operand_count(tape, node) == 2:
         operand = fg_tape_operand(tape, node, 1)
         if hidden(node, 1, operand):
-            exponent = tape.value[FG_INDEX(operand)]
-            label += str(int(exponent) if tape.op[FG_INDEX(operand)] == FG_CONST_INT else exponent)
-    return label
+            kind, exponent = tape.op[FG_INDEX(operand)], tape.value[FG_INDEX(operand)]
+            return fg_label(tape.op[node]).decode() + str(int(exponent) if kind == FG_CONST_INT else exponent)
+    return fg_label(tape.op[node]).decode()
 
 
 cdef int hang(object self, str name, object what) except -1:
-    """Keeps something on the handle, as long as its node lives."""
+    """Keeps something on the handle, as long as its node lives: asking for __dict__ pins."""
     self.__dict__[name] = what
-    if not handle_of(self).handle.flags & FG_PINNED:
-        pin(handle_of(self))
     return 0
 
 
@@ -392,13 +435,14 @@ def push_grad(self) -> None:
 
 def get_backward(self):
     node_of(self)
-    return self.__dict__.get("_backward") or push_grad.__get__(self)
+    return hung(self, "_backward") or push_grad.__get__(self)
 
 
 def set_backward(self, closure) -> None:
     if not callable(closure):
         raise _errors.not_callable(closure)
-    tape.op[node_of(self)] |= FG_CLOSURE
+    if recording():
+        tape.op[node_of(self)] |= FG_CLOSURE
     hang(self, "_backward", closure)
 
 
@@ -422,8 +466,9 @@ cdef uint32_t append_leaf(double x):
 cdef uint32_t append_custom(double x, tuple operands, tuple local) except 0:
     cdef uint32_t n = len(operands)
     cdef double *gradients = NULL
-    make_room(1, 3 * n)
-    if not recording():
+    cdef bint record = recording()
+    make_room(1, 3 * n)  # from here on nothing runs that could take the room
+    if not record:
         return append_leaf(x)
     if local:
         gradients = <double *>malloc(n * sizeof(double))

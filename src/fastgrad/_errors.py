@@ -180,6 +180,11 @@ def _as_tuple(expected: str, got: object) -> tuple[Any, ...]:
     return tuple(got)
 
 
+def not_a_value(got: object) -> TypeError:
+    """For a method of Value that is called on something else."""
+    return TypeError(f"expected a Value, got {_described(got)}")
+
+
 def uninitialised(value_type: type) -> AttributeError:
     return AttributeError(
         f"this {value_type.__name__} has no value yet: its __init__ has to call super().__init__(data)"

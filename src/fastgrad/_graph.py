@@ -135,7 +135,8 @@ class Value:
         if not callable(closure):
             raise _errors.not_callable(closure)
         self.__dict__["_backward"] = closure
-        self._rule = self._rule._replace(closure=True)
+        if not _recording_off():
+            self._rule = self._rule._replace(closure=True)
 
     def _push_grad(self) -> None:
         for child, partial in zip(self._operands, self._local_grads, strict=False):

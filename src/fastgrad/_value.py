@@ -123,7 +123,7 @@ def initialiser(value_type: type, build: Callable[..., None]) -> Callable[..., N
         local_grads: Iterable[float] = (),
     ) -> None:
         usual = data.__class__ is float and _children.__class__ is tuple and _op.__class__ is str and not local_grads
-        if usual and all([child.__class__ is value_type for child in _children]):
+        if usual and all([type(child) is value_type for child in _children]):
             build(self, data, _children, _op, ())
         else:
             number = _errors.real("Value(data)", data)

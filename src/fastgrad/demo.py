@@ -1,8 +1,8 @@
 """The demo: a network of scalars learns to read handwritten digits.
 
 The digits are scikit-learn's ``load_digits``: 1797 scans of 8x8 pixels. A fifth of them, stratified by digit, is held
-out: it is looked at after each epoch for the figure, and no decision is taken from it. The learning rate was chosen on a
-part of the training digits; the sizes were chosen for the time they take, with an eye on several splits.
+out: it is looked at after each epoch for the figure, and no decision is taken from it. The learning rate was chosen on
+a part of the training digits; the sizes were chosen for the time they take, with an eye on several splits.
 """
 
 from __future__ import annotations
