@@ -1606,6 +1606,32 @@
     ">>> fg.softplus(x).backward()\n" \
     ">>> round(x.grad, 6)\n" \
     "0.622459\n"
+#define FG_DOC_softsign \
+    "x / (1 + abs(x)): like tanh, with slower tails.\n" \
+    "\n" \
+    "Parameters\n" \
+    "----------\n" \
+    "x : Value, float or array_like\n" \
+    "    Arrays and lists are taken element by element, with NumPy's broadcasting.\n" \
+    "\n" \
+    "Returns\n" \
+    "-------\n" \
+    "Value, float or ndarray\n" \
+    "    ``z = x / (1.0 + abs(x))``; a Value where any of the operands is one.\n" \
+    "\n" \
+    "Notes\n" \
+    "-----\n" \
+    "The partial derivatives are dz/dx = ``1.0 / ((1.0 + abs(x)) * (1.0 + abs(x)))``.\n" \
+    "\n" \
+    "Examples\n" \
+    "--------\n" \
+    ">>> import fastgrad as fg\n" \
+    ">>> round(fg.softsign(0.5), 6)\n" \
+    "0.333333\n" \
+    ">>> x = fg.Value(0.5)\n" \
+    ">>> fg.softsign(x).backward()\n" \
+    ">>> round(x.grad, 6)\n" \
+    "0.444444\n"
 #define FG_DOC_sum \
     "Sum of the values.\n" \
     "\n" \

@@ -1606,6 +1606,32 @@ Examples
 >>> round(x.grad, 6)
 0.622459
 """,
+    "softsign": """x / (1 + abs(x)): like tanh, with slower tails.
+
+Parameters
+----------
+x : Value, float or array_like
+    Arrays and lists are taken element by element, with NumPy's broadcasting.
+
+Returns
+-------
+Value, float or ndarray
+    ``z = x / (1.0 + abs(x))``; a Value where any of the operands is one.
+
+Notes
+-----
+The partial derivatives are dz/dx = ``1.0 / ((1.0 + abs(x)) * (1.0 + abs(x)))``.
+
+Examples
+--------
+>>> import fastgrad as fg
+>>> round(fg.softsign(0.5), 6)
+0.333333
+>>> x = fg.Value(0.5)
+>>> fg.softsign(x).backward()
+>>> round(x.grad, 6)
+0.444444
+""",
     "sum": """Sum of the values.
 
 The result is one node, however many values there are.

@@ -167,6 +167,10 @@ def softplus(x: float) -> float:
     return (x if x > 0.0 else 0.0) + log1p(exp(-abs(x)))
 
 
+def softsign(x: float) -> float:
+    return div(x, 1.0 + abs(x))
+
+
 ROWS: tuple[Row, ...] = (
     Row(
         "ARITH", "neg", "negative", "neg", ("x",), "Arithmetic", "Negative.", None, None,
@@ -558,6 +562,13 @@ ROWS: tuple[Row, ...] = (
         "sel(x > 0.0, x, 0.0) + log1p(exp(-abs(x)))", ("1.0 / (1.0 + exp(-x))",), "True",
         softplus,
         lambda x, z: (div(1.0, 1.0 + exp(-x)),),
+        lambda x: True,
+    ),
+    Row(
+        "MATH", "softsign", "softsign", "softsign", ("x",), "Activations", "x / (1 + abs(x)): like tanh, with slower tails.", None, None,
+        "x / (1.0 + abs(x))", ("1.0 / ((1.0 + abs(x)) * (1.0 + abs(x)))",), "True",
+        softsign,
+        lambda x, z: (div(1.0, (1.0 + abs(x)) * (1.0 + abs(x))),),
         lambda x: True,
     ),
 )
