@@ -1,7 +1,8 @@
-"""The two plots of the report, as PNG and SVG."""
+"""The plots of the report, as PNG and SVG."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -45,6 +46,22 @@ def draw_scaling(parts: dict[str, dict[str, Figures]], folder: Path) -> None:
     panels[0].set_ylabel("ns an operation")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(COLUMNS), frameon=False)
     save(figure, folder / "scaling")
+
+
+def draw_compiled(results: dict[str, Figures], columns: Sequence[str], folder: Path) -> None:
+    """Draw each library's time as a multiple of fastgrad's."""
+    figure, axes = plt.subplots(figsize=(8, 0.5 * len(results) + 1.0), layout="constrained")
+    for column, marker, colour in zip(columns, "oP^s*vDXh", plt.get_cmap("tab10").colors, strict=False):
+        rows = [(i, f) for i, f in enumerate(results.values()) if column in f and "fastgrad" in f]
+        times = [f[column]["median"] / f["fastgrad"]["median"] for _, f in rows]
+        axes.plot(times, [i for i, _ in rows], marker, color=colour, label=column, clip_on=False)
+    axes.axvline(1.0, color="#555555", lw=0.8)
+    axes.set(xscale="log", xlabel="time, in multiples of fastgrad's; to the right is slower")
+    axes.set_yticks(range(len(results)), [label.replace("`", "") for label in results])
+    axes.invert_yaxis()
+    axes.grid(axis="both", alpha=0.3)
+    figure.legend(loc="outside upper center", ncols=5, fontsize=8, frameon=False)
+    save(figure, folder / "compiled")
 
 
 def save(figure: Figure, path: Path) -> None:

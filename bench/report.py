@@ -17,8 +17,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import compiled_table
 from measure import GRADIENT_TOLERANCE, VALUE_TOLERANCE, Figures, isolated
-from plots import draw_relative, draw_scaling
+from plots import draw_compiled, draw_relative, draw_scaling
+from tables import cell, markdown
 from tqdm import tqdm
 from workloads import COLUMNS, SIZES
 
@@ -63,10 +65,11 @@ class Effort(NamedTuple):
     minimum: int  # samples a column
     largest: int  # operations
     full: bool  # whether with peers and columns without the garbage collector
+    rounds: int  # samples a column of the compiled workloads
 
 
-FULL = Effort(budget=1.0, minimum=4, largest=10**7, full=True)
-QUICK = Effort(budget=0.05, minimum=2, largest=10**5, full=False)
+FULL = Effort(budget=1.0, minimum=4, largest=10**7, full=True, rounds=9)
+QUICK = Effort(budget=0.05, minimum=2, largest=10**5, full=False, rounds=2)
 
 
 def collect(effort: Effort) -> dict[Row, Figures]:
@@ -115,21 +118,6 @@ def verdict(row: Row, figures: Figures) -> tuple[str, bool]:
     return f"{text} {'✓' if reached <= row.target else '✗'}", reached <= row.target
 
 
-def cell(figure: dict[str, float] | None) -> str:
-    """Return a median with three digits and its interquartile range."""
-    if figure is None:
-        return ""
-    median, spread = figure["median"], figure.get("iqr")
-    text = f"{median:,.0f}" if median >= 99.95 else f"{median:#.3g}"
-    return text if spread is None else f"{text} ({spread:.0%})"
-
-
-def markdown(header: list[str], lines: list[list[str]]) -> list[str]:
-    """Return a table; every column after the first is aligned to the right."""
-    rule = ["---", *["--:"] * (len(header) - 1)]
-    return [f"| {' | '.join(line)} |" for line in (header, rule, *lines)]
-
-
 def main_table(results: dict[Row, Figures]) -> list[str]:
     """Return the table of workloads by columns."""
     columns = [column for column in COLUMNS if any(column in figures for figures in results.values())]
@@ -159,7 +147,7 @@ def scaling_table(results: dict[Row, Figures]) -> list[str]:
 def machine() -> str:
     """Return the processor, the interpreter and the versions that the figures belong to."""
     parts = [f"{processor()}, {os.cpu_count()} logical cores, {platform.system()}; CPython {platform.python_version()}"]
-    for package in ("numpy", "fastgrad", "micrograd", "torch"):
+    for package in ("numpy", "scipy", "fastgrad", "micrograd", "torch", "jax", "casadi", "heyoka", "drjit"):
         with suppress(importlib.metadata.PackageNotFoundError):
             parts.append(f"{package} {importlib.metadata.version(package)}")
     return ", ".join(parts)
@@ -183,16 +171,20 @@ fastgrad to Python floats, the median of pairs of neighbouring turns; floats com
 rows it pays for forward, backward and update."""
 
 
-def section(results: dict[Row, Figures]) -> str:
+def section(results: dict[Row, Figures], compiled: compiled_table.Results) -> str:
     """Return the generated part of the README."""
     blocks = [
+        "### Eager",
         METHOD,
         "\n".join(main_table(results)),
         "A running product and its sum, as deep as it is long: nanoseconds an operation, forward / backward.",
         "\n".join(scaling_table(results)),
-        f"Machine: {machine()}.",
         "![Time relative to Python floats](docs/plots/relative.svg)",
         "![Time an operation by size](docs/plots/scaling.svg)",
+        "### Compiled",
+        *compiled_table.blocks(compiled),
+        "![Time relative to fastgrad](docs/plots/compiled.svg)",
+        f"Machine: {machine()}.",
     ]
     return "\n\n".join(blocks)
 
@@ -206,12 +198,13 @@ def around(readme: Path) -> tuple[str, str]:
     return before + begin, end + after
 
 
-def draw(results: dict[Row, Figures], folder: Path) -> None:
+def draw(results: dict[Row, Figures], compiled: compiled_table.Results, folder: Path) -> None:
     """Draw the plots into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     draw_relative({row.label: results[row] for row in ROWS if "floats" in results[row]}, folder)
     parts = {"forward": SCALING[: len(SIZES)], "backward": SCALING[len(SIZES) :]}
     draw_scaling({part: {r.label: results[r] for r in rows if r in results} for part, rows in parts.items()}, folder)
+    draw_compiled(compiled_table.plotted(compiled), compiled_table.present(compiled), folder)
 
 
 def main() -> None:
@@ -222,14 +215,15 @@ def main() -> None:
     readme = ROOT / "README.md"
     if not quick:
         around(readme)  # a missing marker is known before the minutes of measuring
-    results = collect(QUICK if quick else FULL)
-    text = section(results)
+    effort = QUICK if quick else FULL
+    results, compiled = collect(effort), compiled_table.collect(effort.rounds, effort.full)
+    text = section(results, compiled)
     print(text)
     if quick:
         with tempfile.TemporaryDirectory() as folder:
-            draw(results, Path(folder))
+            draw(results, compiled, Path(folder))
     else:
-        draw(results, ROOT / "docs" / "plots")
+        draw(results, compiled, ROOT / "docs" / "plots")
         before, after = around(readme)
         readme.write_text(f"{before}\n{text}\n{after}", encoding="utf-8")
     restless = max(figures["floats"]["iqr"] for figures in results.values() if "floats" in figures)
@@ -239,6 +233,8 @@ def main() -> None:
         target, reached = verdict(row, results[row])
         if not reached:
             print(f"missed: {row.label}: {target}", file=sys.stderr)
+    for line in compiled_table.missed(compiled):
+        print(f"missed: {line}", file=sys.stderr)
 
 
 if __name__ == "__main__":

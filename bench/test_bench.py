@@ -9,12 +9,16 @@ from contextlib import contextmanager
 from functools import cache
 
 import pytest
+from by_hand import BY_HAND
+from columns import LARGE
+from compiled import COLUMNS, columns, compare
 from measure import assert_equal_results
+from problems import PROBLEMS
 from workloads import GRAPHS, SIZES, STEPS, WORKLOADS, Kit, Program, kits
 
 pytestmark = pytest.mark.benchmark(timer=time.process_time, max_time=0.2, min_rounds=3)
 KITS = kits()
-LARGE = [f"powers {size}" for size in SIZES if size > 10**4]
+LONG = [f"powers {size}" for size in SIZES if size > 10**4]
 
 
 @cache
@@ -32,7 +36,7 @@ def pairs(names: dict[str, Callable[[Kit], Program]], gradients: bool = False) -
         (name, column)
         for name in names
         for column, kit in KITS.items()
-        if WORKLOADS[name](kit).runs() and name not in LARGE and (kit.gradients or not gradients)
+        if WORKLOADS[name](kit).runs() and name not in LONG and (kit.gradients or not gradients)
     ]
 
 
@@ -67,3 +71,21 @@ def test_step(benchmark, name: str, column: str) -> None:
     benchmark.group = name
     with collector(program):
         benchmark(program.step if program.kit.gradients else program.forward)
+
+
+def compiled_pairs() -> list[tuple[str, str]]:
+    """Return problem and column; what takes a compiler minutes is left to the report."""
+    waits = [(name, column) for name in LARGE | {"prepare"} for column in ("heyoka", "CasADi + gcc")]
+    return [(name, column) for name in PROBLEMS for column in columns(name) if (name, column) not in waits]
+
+
+@pytest.mark.parametrize("name, column", compiled_pairs())
+def test_compiled(benchmark, name: str, column: str) -> None:
+    problem = PROBLEMS[name]
+    data = problem.data(min(problem.rows, 2000))
+    ready = COLUMNS[column](problem, data)
+    ready.threads(1)
+    benchmark.group = f"compiled {name}"
+    for part, run in list(ready.parts().items())[:1]:
+        compare(ready, part, run(), data, BY_HAND[name](*data))
+        benchmark(run)

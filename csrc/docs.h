@@ -126,7 +126,7 @@
     "\n" \
     "Notes\n" \
     "-----\n" \
-    "The partial derivatives are dz/dx = ``1.0 / y``, dz/dy = ``-z / y``.\n" \
+    "The partial derivatives are dz/dx = ``1.0 / y``, dz/dy = ``-z * (1.0 / y)``.\n" \
     "\n" \
     "Examples\n" \
     "--------\n" \
@@ -1176,6 +1176,307 @@
     ">>> fg.where(0.5, x, 0.5).backward()\n" \
     ">>> round(x.grad, 6)\n" \
     "1.0\n"
+#define FG_DOC_zmul \
+    "x * y, but 0 where x is 0, also at an infinite or nan y: what an adjoint x passes on through a partial y.\n" \
+    "\n" \
+    "Parameters\n" \
+    "----------\n" \
+    "x, y : Value, float or array_like\n" \
+    "    Arrays and lists are taken element by element, with NumPy's broadcasting.\n" \
+    "\n" \
+    "Returns\n" \
+    "-------\n" \
+    "Value, float or ndarray\n" \
+    "    ``z = sel(x == 0.0, 0.0, x * y)``; a Value where any of the operands is one.\n" \
+    "\n" \
+    "Raises\n" \
+    "------\n" \
+    "OverflowError\n" \
+    "    If the result is too large for a float.\n" \
+    "\n" \
+    "Notes\n" \
+    "-----\n" \
+    "The partial derivatives are dz/dx = ``sel(x == 0.0 and y - y != 0.0, 0.0, y)``, dz/dy = ``x``.\n" \
+    "Here ``sel(c, a, b)`` is a where c holds, else b.\n" \
+    "\n" \
+    "Examples\n" \
+    "--------\n" \
+    ">>> import fastgrad as fg\n" \
+    ">>> round(fg.zmul(0.5, 0.5), 6)\n" \
+    "0.25\n" \
+    ">>> x = fg.Value(0.5)\n" \
+    ">>> fg.zmul(x, 0.5).backward()\n" \
+    ">>> round(x.grad, 6)\n" \
+    "0.5\n"
+#define FG_DOC_stop_gradient \
+    "x, taken as constant: its derivative is 0.\n" \
+    "\n" \
+    "Parameters\n" \
+    "----------\n" \
+    "x : Value, float or array_like\n" \
+    "    Arrays and lists are taken element by element, with NumPy's broadcasting.\n" \
+    "\n" \
+    "Returns\n" \
+    "-------\n" \
+    "Value, float or ndarray\n" \
+    "    ``z = x``; a Value where any of the operands is one.\n" \
+    "\n" \
+    "Notes\n" \
+    "-----\n" \
+    "The partial derivatives are dz/dx = ``0.0``.\n" \
+    "\n" \
+    "Examples\n" \
+    "--------\n" \
+    ">>> import fastgrad as fg\n" \
+    ">>> round(fg.stop_gradient(0.5), 6)\n" \
+    "0.5\n" \
+    ">>> x = fg.Value(0.5)\n" \
+    ">>> fg.stop_gradient(x).backward()\n" \
+    ">>> round(x.grad, 6)\n" \
+    "0.0\n"
+#define FG_DOC_less \
+    "1 where x < y, else 0; its derivative is 0, as that of all comparisons.\n" \
+    "\n" \
+    "Parameters\n" \
+    "----------\n" \
+    "x, y : Value, float or array_like\n" \
+    "    Arrays and lists are taken element by element, with NumPy's broadcasting.\n" \
+    "\n" \
+    "Returns\n" \
+    "-------\n" \
+    "Value, float or ndarray\n" \
+    "    ``z = sel(x < y, 1.0, 0.0)``; a Value where any of the operands is one.\n" \
+    "\n" \
+    "Notes\n" \
+    "-----\n" \
+    "The partial derivatives are dz/dx = ``0.0``, dz/dy = ``0.0``.\n" \
+    "Here ``sel(c, a, b)`` is a where c holds, else b.\n" \
+    "\n" \
+    "Examples\n" \
+    "--------\n" \
+    ">>> import fastgrad as fg\n" \
+    ">>> round(fg.less(0.5, 2.0), 6)\n" \
+    "1.0\n" \
+    ">>> x = fg.Value(0.5)\n" \
+    ">>> fg.less(x, 2.0).backward()\n" \
+    ">>> round(x.grad, 6)\n" \
+    "0.0\n"
+#define FG_DOC_less_equal \
+    "1 where x <= y, else 0.\n" \
+    "\n" \
+    "Parameters\n" \
+    "----------\n" \
+    "x, y : Value, float or array_like\n" \
+    "    Arrays and lists are taken element by element, with NumPy's broadcasting.\n" \
+    "\n" \
+    "Returns\n" \
+    "-------\n" \
+    "Value, float or ndarray\n" \
+    "    ``z = sel(x <= y, 1.0, 0.0)``; a Value where any of the operands is one.\n" \
+    "\n" \
+    "Notes\n" \
+    "-----\n" \
+    "The partial derivatives are dz/dx = ``0.0``, dz/dy = ``0.0``.\n" \
+    "Here ``sel(c, a, b)`` is a where c holds, else b.\n" \
+    "\n" \
+    "Examples\n" \
+    "--------\n" \
+    ">>> import fastgrad as fg\n" \
+    ">>> round(fg.less_equal(0.5, 2.0), 6)\n" \
+    "1.0\n" \
+    ">>> x = fg.Value(0.5)\n" \
+    ">>> fg.less_equal(x, 2.0).backward()\n" \
+    ">>> round(x.grad, 6)\n" \
+    "0.0\n"
+#define FG_DOC_greater \
+    "1 where x > y, else 0.\n" \
+    "\n" \
+    "Parameters\n" \
+    "----------\n" \
+    "x, y : Value, float or array_like\n" \
+    "    Arrays and lists are taken element by element, with NumPy's broadcasting.\n" \
+    "\n" \
+    "Returns\n" \
+    "-------\n" \
+    "Value, float or ndarray\n" \
+    "    ``z = sel(x > y, 1.0, 0.0)``; a Value where any of the operands is one.\n" \
+    "\n" \
+    "Notes\n" \
+    "-----\n" \
+    "The partial derivatives are dz/dx = ``0.0``, dz/dy = ``0.0``.\n" \
+    "Here ``sel(c, a, b)`` is a where c holds, else b.\n" \
+    "\n" \
+    "Examples\n" \
+    "--------\n" \
+    ">>> import fastgrad as fg\n" \
+    ">>> round(fg.greater(0.5, 2.0), 6)\n" \
+    "0.0\n" \
+    ">>> x = fg.Value(0.5)\n" \
+    ">>> fg.greater(x, 2.0).backward()\n" \
+    ">>> round(x.grad, 6)\n" \
+    "0.0\n"
+#define FG_DOC_greater_equal \
+    "1 where x >= y, else 0.\n" \
+    "\n" \
+    "Parameters\n" \
+    "----------\n" \
+    "x, y : Value, float or array_like\n" \
+    "    Arrays and lists are taken element by element, with NumPy's broadcasting.\n" \
+    "\n" \
+    "Returns\n" \
+    "-------\n" \
+    "Value, float or ndarray\n" \
+    "    ``z = sel(x >= y, 1.0, 0.0)``; a Value where any of the operands is one.\n" \
+    "\n" \
+    "Notes\n" \
+    "-----\n" \
+    "The partial derivatives are dz/dx = ``0.0``, dz/dy = ``0.0``.\n" \
+    "Here ``sel(c, a, b)`` is a where c holds, else b.\n" \
+    "\n" \
+    "Examples\n" \
+    "--------\n" \
+    ">>> import fastgrad as fg\n" \
+    ">>> round(fg.greater_equal(0.5, 2.0), 6)\n" \
+    "0.0\n" \
+    ">>> x = fg.Value(0.5)\n" \
+    ">>> fg.greater_equal(x, 2.0).backward()\n" \
+    ">>> round(x.grad, 6)\n" \
+    "0.0\n"
+#define FG_DOC_equal \
+    "1 where x == y, else 0; the operator == of Values compares identity.\n" \
+    "\n" \
+    "Parameters\n" \
+    "----------\n" \
+    "x, y : Value, float or array_like\n" \
+    "    Arrays and lists are taken element by element, with NumPy's broadcasting.\n" \
+    "\n" \
+    "Returns\n" \
+    "-------\n" \
+    "Value, float or ndarray\n" \
+    "    ``z = sel(x == y, 1.0, 0.0)``; a Value where any of the operands is one.\n" \
+    "\n" \
+    "Notes\n" \
+    "-----\n" \
+    "The partial derivatives are dz/dx = ``0.0``, dz/dy = ``0.0``.\n" \
+    "Here ``sel(c, a, b)`` is a where c holds, else b.\n" \
+    "\n" \
+    "Examples\n" \
+    "--------\n" \
+    ">>> import fastgrad as fg\n" \
+    ">>> round(fg.equal(0.5, 2.0), 6)\n" \
+    "0.0\n" \
+    ">>> x = fg.Value(0.5)\n" \
+    ">>> fg.equal(x, 2.0).backward()\n" \
+    ">>> round(x.grad, 6)\n" \
+    "0.0\n"
+#define FG_DOC_not_equal \
+    "1 where x != y, else 0; the operator != of Values compares identity.\n" \
+    "\n" \
+    "Parameters\n" \
+    "----------\n" \
+    "x, y : Value, float or array_like\n" \
+    "    Arrays and lists are taken element by element, with NumPy's broadcasting.\n" \
+    "\n" \
+    "Returns\n" \
+    "-------\n" \
+    "Value, float or ndarray\n" \
+    "    ``z = sel(x != y, 1.0, 0.0)``; a Value where any of the operands is one.\n" \
+    "\n" \
+    "Notes\n" \
+    "-----\n" \
+    "The partial derivatives are dz/dx = ``0.0``, dz/dy = ``0.0``.\n" \
+    "Here ``sel(c, a, b)`` is a where c holds, else b.\n" \
+    "\n" \
+    "Examples\n" \
+    "--------\n" \
+    ">>> import fastgrad as fg\n" \
+    ">>> round(fg.not_equal(0.5, 2.0), 6)\n" \
+    "1.0\n" \
+    ">>> x = fg.Value(0.5)\n" \
+    ">>> fg.not_equal(x, 2.0).backward()\n" \
+    ">>> round(x.grad, 6)\n" \
+    "0.0\n"
+#define FG_DOC_logical_and \
+    "1 where x and y are true (not 0), else 0.\n" \
+    "\n" \
+    "Parameters\n" \
+    "----------\n" \
+    "x, y : Value, float or array_like\n" \
+    "    Arrays and lists are taken element by element, with NumPy's broadcasting.\n" \
+    "\n" \
+    "Returns\n" \
+    "-------\n" \
+    "Value, float or ndarray\n" \
+    "    ``z = sel(x != 0.0 and y != 0.0, 1.0, 0.0)``; a Value where any of the operands is one.\n" \
+    "\n" \
+    "Notes\n" \
+    "-----\n" \
+    "The partial derivatives are dz/dx = ``0.0``, dz/dy = ``0.0``.\n" \
+    "Here ``sel(c, a, b)`` is a where c holds, else b.\n" \
+    "\n" \
+    "Examples\n" \
+    "--------\n" \
+    ">>> import fastgrad as fg\n" \
+    ">>> round(fg.logical_and(0.5, 0.5), 6)\n" \
+    "1.0\n" \
+    ">>> x = fg.Value(0.5)\n" \
+    ">>> fg.logical_and(x, 0.5).backward()\n" \
+    ">>> round(x.grad, 6)\n" \
+    "0.0\n"
+#define FG_DOC_logical_or \
+    "1 where x or y is true (not 0), else 0.\n" \
+    "\n" \
+    "Parameters\n" \
+    "----------\n" \
+    "x, y : Value, float or array_like\n" \
+    "    Arrays and lists are taken element by element, with NumPy's broadcasting.\n" \
+    "\n" \
+    "Returns\n" \
+    "-------\n" \
+    "Value, float or ndarray\n" \
+    "    ``z = sel(x != 0.0 or y != 0.0, 1.0, 0.0)``; a Value where any of the operands is one.\n" \
+    "\n" \
+    "Notes\n" \
+    "-----\n" \
+    "The partial derivatives are dz/dx = ``0.0``, dz/dy = ``0.0``.\n" \
+    "Here ``sel(c, a, b)`` is a where c holds, else b.\n" \
+    "\n" \
+    "Examples\n" \
+    "--------\n" \
+    ">>> import fastgrad as fg\n" \
+    ">>> round(fg.logical_or(0.5, 0.5), 6)\n" \
+    "1.0\n" \
+    ">>> x = fg.Value(0.5)\n" \
+    ">>> fg.logical_or(x, 0.5).backward()\n" \
+    ">>> round(x.grad, 6)\n" \
+    "0.0\n"
+#define FG_DOC_logical_not \
+    "1 where x is 0, else 0.\n" \
+    "\n" \
+    "Parameters\n" \
+    "----------\n" \
+    "x : Value, float or array_like\n" \
+    "    Arrays and lists are taken element by element, with NumPy's broadcasting.\n" \
+    "\n" \
+    "Returns\n" \
+    "-------\n" \
+    "Value, float or ndarray\n" \
+    "    ``z = sel(x == 0.0, 1.0, 0.0)``; a Value where any of the operands is one.\n" \
+    "\n" \
+    "Notes\n" \
+    "-----\n" \
+    "The partial derivatives are dz/dx = ``0.0``.\n" \
+    "Here ``sel(c, a, b)`` is a where c holds, else b.\n" \
+    "\n" \
+    "Examples\n" \
+    "--------\n" \
+    ">>> import fastgrad as fg\n" \
+    ">>> round(fg.logical_not(0.5), 6)\n" \
+    "0.0\n" \
+    ">>> x = fg.Value(0.5)\n" \
+    ">>> fg.logical_not(x).backward()\n" \
+    ">>> round(x.grad, 6)\n" \
+    "0.0\n"
 #define FG_DOC_erf \
     "Error function.\n" \
     "\n" \
@@ -1270,7 +1571,7 @@
     "Returns\n" \
     "-------\n" \
     "Value, float or ndarray\n" \
-    "    ``z = 0.5 * erfc(-0.7071067811865476 * x)``; a Value where any of the operands is one.\n" \
+    "    ``z = ndtr(x)``; a Value where any of the operands is one.\n" \
     "\n" \
     "Notes\n" \
     "-----\n" \

@@ -9,7 +9,11 @@ fg_tape *fg_the_tape(void)
 
 void fg_count_recording_off(int change)
 {
+    fg_tracer *t = tracer();
     S.recording_off += change;
+    S.unusual += change;
+    if (t)
+        t->no_grad += change;
 }
 
 void fg_constants_are_leaves(int yes)
@@ -133,5 +137,10 @@ PyObject *fg_leaf(double value)
     if (room(1) < 0)
         return NULL;
     fg_value *v = new_handle();
-    return v ? bind(FG_LEAF, 0, 0, value, v) : NULL;
+    if (!v)
+        return NULL;
+    PyObject *leaf = bind(FG_LEAF, 0, 0, value, v);
+    if (UNLIKELY(S.tracers != NULL) && fg_trace_made(leaf) < 0)
+        Py_CLEAR(leaf);
+    return leaf;
 }

@@ -6,6 +6,7 @@
 #ifndef FG_HANDLE_H
 #define FG_HANDLE_H
 
+#include "record.h"
 #include "slots.h"
 
 #define FREE_LIST 4096
@@ -20,12 +21,32 @@
 #define NEVER_INLINE
 #endif
 
+/* A place in a program: an instruction of a code object. */
+typedef struct fg_site {
+    PyCodeObject *code; /* owned; NULL: unknown */
+    int instruction;
+    int of_user; /* not the package's own code, nor the standard library's */
+} fg_site;
+
+/* A recording under way in one thread; see trace.c. */
+struct fg_tracer {
+    fg_recorder recorder;
+    unsigned long thread;
+    int no_grad;            /* contexts begun inside it            */
+    struct fg_tracer *next; /* begun before it, in whatever thread */
+    fg_site *site;          /* sites 1, 2, ...                     */
+    uint32_t *bucket;       /* a hash table of their numbers       */
+    uint32_t sites, buckets;
+};
+
 typedef struct fg_state {
     PyTypeObject *type;
     fg_tape tape;
     fg_hooks hook;
     uint32_t constant_bit;
-    int recording_off;
+    int recording_off; /* no_grad contexts of all threads                            */
+    int unusual;       /* and recordings: while it is not 0 the quick way is closed */
+    fg_tracer *tracers;
     int free_count;
     fg_value *free[FREE_LIST];
 } fg_state;
@@ -40,6 +61,15 @@ int fg_unusual_operand(PyObject *o, double *value);
 int fg_as_real(const char *where, PyObject *o, double *value);
 PyObject *fg_leaf(double value);
 void fg_dealloc(PyObject *self);
+
+/* In trace.c, of this thread's recording if it has one. fg_trace notes that it made the node of v, the result of an
+ * operation; it takes and gives a reference, or NULL. */
+PyObject *fg_trace(PyObject *v);
+int fg_trace_guard(PyObject *v, int outcome);
+
+/* In slots.c: an order of two operands as a node, and NumPy's name for it. */
+PyObject *fg_compare(PyObject *l, PyObject *r, int how);
+const char *fg_comparison(int how);
 
 /* In slots.c and reduction.c: the tables for the type and the module. */
 extern PyMethodDef fg_methods[], fg_functions[];
@@ -93,10 +123,33 @@ static inline int more_room(uint32_t nodes, uint32_t entries)
     return UNLIKELY(full) ? S.hook.make_room(nodes, entries) : 0;
 }
 
+/* The recording of this thread, the innermost one, or NULL. */
+static inline fg_tracer *tracer(void)
+{
+    fg_tracer *t = S.tracers;
+    if (UNLIKELY(t != NULL)) {
+        unsigned long thread = PyThread_get_thread_ident();
+        while (t && t->thread != thread)
+            t = t->next;
+    }
+    return t;
+}
+
+static inline PyObject *traced(PyObject *v)
+{
+    return UNLIKELY(S.tracers != NULL) ? fg_trace(v) : v;
+}
+
+/* Whether this thread records a function, so that `what` cannot be; then raises. */
+static inline int refused(const char *what)
+{
+    return UNLIKELY(S.tracers != NULL) && fg_refuse(what);
+}
+
 /* Whether to record; negative with an exception. It may run Python code: call it before making room, never after. */
 static inline int recording(void)
 {
-    if (!UNLIKELY(S.recording_off > 0))
+    if (!UNLIKELY(S.recording_off > 0) || tracer()) /* no_grad in a recorded function: see fg_trace */
         return 1;
     int off = S.hook.recording_off();
     return off < 0 ? -1 : !off;
@@ -116,7 +169,7 @@ static inline uint32_t constant(int kind, double value, uint32_t bit)
 /* Whether a node, and a constant before it, can be appended with nothing else to do. */
 static ALWAYS_INLINE int ready(void)
 {
-    return S.tape.capacity - S.tape.size >= 2 && S.free_count > 0 && S.recording_off == 0;
+    return S.tape.capacity - S.tape.size >= 2 && S.free_count > 0 && S.unusual == 0;
 }
 
 #endif

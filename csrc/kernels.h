@@ -6,9 +6,10 @@
 #include <iso646.h>
 #include <math.h>
 
+#include "lane_math.h"
 #include "special.h"
 
-/* The words of the rule language that C lacks, for the rules alone. */
+/* The words of the rule language that C lacks or that we have ourselves, for the rules alone. */
 #define True 1
 #define sel(condition, a, b) ((condition) ? (a) : (b))
 #define abs(x) fabs(x)
@@ -17,6 +18,17 @@
 #define erfcx(x) fg_erfcx(x)
 #define digamma(x) fg_digamma(x)
 #define polygamma(x, y) fg_polygamma(x, y)
+#define cos(x) fg_cos(x)
+#define erf(x) fg_erf(x)
+#define erfc(x) fg_erfc(x)
+#define exp(x) fg_exp(x)
+#define expm1(x) fg_expm1(x)
+#define log(x) fg_log(x)
+#define log1p(x) fg_log1p(x)
+#define ndtr(x) fg_ndtr(x)
+#define sin(x) fg_sin(x)
+#define tanh(x) fg_tanh(x)
+#define pow(x, y) fg_pow(x, y)
 
 #define FG_RULE1(suffix, x, z, text) \
     static inline double fg_##suffix(double x, double z) { (void)x; (void)z; return text; }
@@ -68,5 +80,16 @@
 #undef erfcx
 #undef digamma
 #undef polygamma
+#undef cos
+#undef erf
+#undef erfc
+#undef exp
+#undef expm1
+#undef log
+#undef log1p
+#undef ndtr
+#undef sin
+#undef tanh
+#undef pow
 
 #endif

@@ -8,6 +8,8 @@ enum fg_op {
     FG_CONST_INT, /* the same, written as an int: an exponent's label is **2 or **2.0 accordingly     */
     FG_CUSTOM,    /* made by hand from operands, without a rule: passes nothing on                     */
     FG_GIVEN,     /* made by hand from operands and the local gradient for each                       */
+    FG_TAKE,      /* of its operands behind the first, the index, the one that the index says         */
+    FG_STALE,     /* of a recording that is over: its value is that of one row of many                */
 #define OP1(kind, name, ...) FG_OP_##name,
 #define OP2(kind, name, ...) FG_OP_##name,
 #define OP3(kind, name, ...) FG_OP_##name,

@@ -16,10 +16,12 @@ static inline void fg_parts_add(fg_parts *s, uint32_t i, double term)
     s->part[i % FG_PARTS] += term;
 }
 
+/* Of eight doubles, or of eight vectors of them. */
+#define FG_PARTS_TOTAL(p) ((((p)[0] + (p)[4]) + ((p)[2] + (p)[6])) + (((p)[1] + (p)[5]) + ((p)[3] + (p)[7])))
+
 static inline double fg_parts_total(const fg_parts *s)
 {
-    const double *p = s->part;
-    return ((p[0] + p[4]) + (p[2] + p[6])) + ((p[1] + p[5]) + (p[3] + p[7]));
+    return FG_PARTS_TOTAL(s->part);
 }
 
 #endif

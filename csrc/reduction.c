@@ -91,7 +91,7 @@ static PyObject *reduce_items(int op, const char *name, PyObject *xs, PyObject *
     double z = fg_tape_reduce(t, op, t->pool + at, (uint32_t)count);
     if (values && record) {
         t->pool_size += (uint32_t)count;
-        return bind(op, at, (uint32_t)count, z, v);
+        return traced(bind(op, at, (uint32_t)count, z, v));
     }
     t->size = size;
     if (values)
@@ -116,6 +116,11 @@ static PyObject *reduction(int op, const char *name, PyObject *xs, PyObject *ys)
     Py_XDECREF(x);
     Py_XDECREF(y);
     return result;
+}
+
+PyObject *fg_take(PyObject *operands)
+{
+    return reduction(FG_TAKE, "take", operands, NULL);
 }
 
 #define REDUCE1(name, ...) \

@@ -39,7 +39,7 @@ static PyObject *node1(int op, PyObject *x, double z)
         return NULL;
     if (!record)
         return bind(FG_LEAF, 0, 0, z, v);
-    return bind(op, node_of(x), 0, z, v);
+    return traced(bind(op, node_of(x), 0, z, v));
 }
 
 /* An exponent is never a child in micrograd, so it is a constant there too. */
@@ -60,7 +60,7 @@ static inline PyObject *node2(int op, PyObject *l, int kl, double x, PyObject *r
         return bind(FG_LEAF, 0, 0, z, v);
     uint32_t a = kl == VALUE ? node_of(l) : constant(kl, x, S.constant_bit);
     uint32_t b = kr == VALUE ? node_of(r) : constant(kr, y, right_bit);
-    return bind(op, a, b, z, v);
+    return traced(bind(op, a, b, z, v));
 }
 
 static PyObject *node3(int op, PyObject *const *o, const int *kind, const double *value, double z)
@@ -77,11 +77,14 @@ static PyObject *node3(int op, PyObject *const *o, const int *kind, const double
     for (int k = 0; k < 3; k++)
         S.tape.pool[at + k] = kind[k] == VALUE ? node_of(o[k]) : constant(kind[k], value[k], S.constant_bit);
     S.tape.pool_size += 3;
-    return bind(op, at, 3, z, v);
+    return traced(bind(op, at, 3, z, v));
 }
 
-static NEVER_INLINE int failed(const char *name, int n, double x, double y, double w, double z)
+/* `values`: whether one of the operands is a Value. Then a recorded function goes on, as it does over arrays. */
+static NEVER_INLINE int failed(const char *name, int values, int n, double x, double y, double w, double z)
 {
+    if (values && tracer())
+        return 0;
     PyObject *done = n == 1   ? PyObject_CallFunction(S.hook.check, "s(d)d", name, x, z)
                      : n == 2 ? PyObject_CallFunction(S.hook.check, "s(dd)d", name, x, y, z)
                               : PyObject_CallFunction(S.hook.check, "s(ddd)d", name, x, y, w, z);
@@ -103,7 +106,7 @@ static NEVER_INLINE int failed(const char *name, int n, double x, double y, doub
         if (kx <= FOREIGN) \
             return kx == FAILED ? NULL : foreign(#name, #method, 1, &ox); \
         z = fg_##name##_forward(x); \
-        if (SUSPECT_##kind(fg_##name##_domain(x), z) && failed(#name, 1, x, 0.0, 0.0, z) < 0) \
+        if (SUSPECT_##kind(fg_##name##_domain(x), z) && failed(#name, kx == VALUE, 1, x, 0.0, 0.0, z) < 0) \
             return NULL; \
         return kx == VALUE ? node1(FG_OP_##name, ox, z) : PyFloat_FromDouble(z); \
     } \
@@ -126,9 +129,10 @@ static NEVER_INLINE int failed(const char *name, int n, double x, double y, doub
             return kx == FAILED || ky == FAILED ? NULL : foreign(#name, #method, 2, arguments); \
         } \
         z = fg_##name##_forward(x, y); \
-        if (UNLIKELY(SUSPECT_##kind(fg_##name##_domain(x, y), z)) && failed(#name, 2, x, y, 0.0, z) < 0) \
+        int values = kx == VALUE || ky == VALUE; \
+        if (UNLIKELY(SUSPECT_##kind(fg_##name##_domain(x, y), z)) && failed(#name, values, 2, x, y, 0.0, z) < 0) \
             return NULL; \
-        if (kx != VALUE && ky != VALUE) \
+        if (!values) \
             return PyFloat_FromDouble(z); \
         return node2(FG_OP_##name, ox, kx, x, oy, ky, y, z, EXPONENT_BIT_##kind); \
     } \
@@ -153,7 +157,7 @@ static NEVER_INLINE int failed(const char *name, int n, double x, double y, doub
             values += kinds[k] == VALUE; \
         } \
         z = fg_##name##_forward(value[0], value[1], value[2]); \
-        if (SUSPECT_##kind(1, z) && failed(#name, 3, value[0], value[1], value[2], z) < 0) \
+        if (SUSPECT_##kind(1, z) && failed(#name, values > 0, 3, value[0], value[1], value[2], z) < 0) \
             return NULL; \
         return values ? node3(FG_OP_##name, o, kinds, value, z) : PyFloat_FromDouble(z); \
     }
@@ -226,6 +230,27 @@ static int wrong_count(const char *name, Py_ssize_t expected, Py_ssize_t got)
         return name##_apply(o, foreign_argument); \
     }
 #include "ops.def"
+
+/* The operators that order, and their rows: those with the same label. */
+static const char *const comparison[] = {"<", "<=", "==", "!=", ">", ">="};
+
+PyObject *fg_compare(PyObject *l, PyObject *r, int how)
+{
+#define OP2(kind, name, method, label, ...) \
+    if (strcmp(comparison[how], label) == 0) \
+        return name##_apply(l, r, foreign_operand);
+#include "ops.def"
+    Py_RETURN_NOTIMPLEMENTED;
+}
+
+const char *fg_comparison(int how)
+{
+#define OP2(kind, name, method, label, ...) \
+    if (strcmp(comparison[how], label) == 0) \
+        return #method;
+#include "ops.def"
+    return "";
+}
 
 /* Reductions are in reduction.c. */
 #define REDUCE1(name, ...) PyObject *fg_##name##_function(PyObject *module, PyObject *xs);

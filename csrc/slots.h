@@ -6,7 +6,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include "tape.h"
+#include "record.h"
 
 typedef struct fg_value {
     PyObject_HEAD
@@ -27,6 +27,8 @@ typedef struct fg_hooks {
     PyObject *reduction_error; /* (name, xs, ys or None): raises what is wrong with a reduction's arguments     */
     PyObject *uninitialised;  /* (type): raises that a handle has no node                                      */
     PyObject *construct;      /* (value, *args, **kwargs): Value.__init__ with more than a number              */
+    PyObject *is_users;       /* (file): whether code of that file is the user's                               */
+    PyObject *refuse;         /* (what): raises that this cannot be while a function is recorded               */
     PyTypeObject *ndarray;
     int (*make_room)(uint32_t nodes, uint32_t entries);
     int (*recording_off)(void);
@@ -56,6 +58,26 @@ void fg_rebind(fg_value *v, uint32_t node);
 
 /* Drops what the user hung on a handle. */
 void fg_drop_attributes(fg_value *v);
+
+/* Recordings of this thread, which nest. fg_trace_begin gives the list of the inputs, as new Values; nothing must be
+ * reclaimed until fg_trace_end. fg_recording is the innermost one, or NULL. */
+typedef struct fg_tracer fg_tracer;
+PyObject *fg_trace_begin(const double *values, uint32_t count);
+fg_tracer *fg_recording(void);
+int fg_trace_extract(fg_tracer *t, fg_extract *e);
+void fg_trace_end(fg_tracer *t);
+int fg_trace_made(PyObject *v);  /* notes that a recording of this thread, if any, made the node of v */
+int fg_refuse(const char *what); /* whether this thread records; then raises that `what` cannot be */
+
+/* The sites of a recording, from number 1 on: a list of (code, byte of the instruction), or None. Its guards: bytes of
+ * each outcome, and of each site as uint32_t. */
+uint32_t fg_trace_inputs(const fg_tracer *t);
+PyObject *fg_trace_sites(const fg_tracer *t);
+PyObject *fg_trace_outcomes(const fg_tracer *t);
+PyObject *fg_trace_guard_sites(const fg_tracer *t);
+
+/* The node FG_TAKE of a list: the index, a Value, and the entries. */
+PyObject *fg_take(PyObject *operands);
 
 const char *fg_label(int op);
 int fg_is_power(int op);

@@ -23,6 +23,18 @@ static inline void contribute(sink s, uint32_t operand, double adjoint)
     s.block[operand / FG_BLOCK] = 1;
 }
 
+/* Whether the text of a partial is literally 0.0: it passes nothing on. A compiler knows at compile time. */
+static inline int is_zero(const char *text)
+{
+    return text[0] == '0' && text[1] == '.' && text[2] == '0' && text[3] == 0;
+}
+
+#define CONTRIBUTE(operand, text, adjoint) \
+    do { \
+        if (!is_zero(text)) \
+            contribute(s, (operand), (adjoint)); \
+    } while (0)
+
 void fg_tape_contribute(fg_tape *t, uint32_t node, double adjoint)
 {
     contribute(sink_of(t), node, adjoint);
@@ -40,12 +52,17 @@ static void pass_on_nary(const fg_tape *t, sink s, uint32_t node, int op, double
         for (uint32_t k = 0; k < at.b; k++)
             contribute(s, operand[k], g * given(t, node, k));
         break;
-#define OP3(kind, name, ...) \
+    case FG_TAKE:
+        half = taken(t->value, operand, at.b);
+        if (half)
+            contribute(s, operand[half], g);
+        break;
+#define OP3(kind, name, method, label, forward, dx, dy, dw, ...) \
     case FG_OP_##name: { \
         double x = OPERAND(0), y = OPERAND(1), w = OPERAND(2); \
-        contribute(s, operand[0], g * fg_##name##_dx(x, y, w, z)); \
-        contribute(s, operand[1], g * fg_##name##_dy(x, y, w, z)); \
-        contribute(s, operand[2], g * fg_##name##_dw(x, y, w, z)); \
+        CONTRIBUTE(operand[0], #dx, g * fg_##name##_dx(x, y, w, z)); \
+        CONTRIBUTE(operand[1], #dy, g * fg_##name##_dy(x, y, w, z)); \
+        CONTRIBUTE(operand[2], #dw, g * fg_##name##_dw(x, y, w, z)); \
         break; \
     }
 #define REDUCE1(name, ...) \
@@ -73,18 +90,19 @@ static inline int pass_on(const fg_tape *t, sink s, const double *value, uint32_
     case FG_CONST:
     case FG_CONST_INT:
     case FG_CUSTOM:
+    case FG_STALE:
         return 1;
-#define OP1(kind, name, ...) \
+#define OP1(kind, name, method, label, forward, dx, ...) \
     case FG_OP_##name: \
-        contribute(s, at.a, g * fg_##name##_dx(value[at.a], value[node])); \
+        CONTRIBUTE(at.a, #dx, g * fg_##name##_dx(value[at.a], value[node])); \
         return 1;
-#define OP2(kind, name, ...) \
+#define OP2(kind, name, method, label, forward, dx, dy, ...) \
     case FG_OP_##name: { \
         double x = value[FG_INDEX(at.a)], y = value[FG_INDEX(at.b)], z = value[node]; \
         if (!(at.a & FG_NO_ADJOINT)) \
-            contribute(s, at.a, g * fg_##name##_dx(x, y, z)); \
+            CONTRIBUTE(at.a, #dx, g * fg_##name##_dx(x, y, z)); \
         if (!(at.b & FG_NO_ADJOINT)) \
-            contribute(s, at.b, g * fg_##name##_dy(x, y, z)); \
+            CONTRIBUTE(at.b, #dy, g * fg_##name##_dy(x, y, z)); \
         return 1; \
     }
 #include "ops.def"

@@ -192,6 +192,9 @@ double fg_tape_reduce(const fg_tape *t, int op, const uint32_t *operands, uint32
     fg_parts parts = {{0.0}};
     uint32_t half = count / 2;
     switch (op) {
+    case FG_TAKE:
+        half = taken(value, operands, count);
+        return half ? value[FG_INDEX(operands[half])] : NAN;
 #define REDUCE1(name, method, label, term, finish, dx, doc) \
     case FG_OP_##name: { \
         double m = largest(value, operands, count); \
@@ -219,6 +222,8 @@ double fg_tape_partial(const fg_tape *t, uint32_t node, uint32_t k)
         return 0.0;
     if (op == FG_GIVEN)
         return given(t, node, k);
+    if (op == FG_TAKE)
+        return k && k == taken(t->value, t->pool + t->args[node].a, t->args[node].b) ? 1.0 : 0.0;
     uint32_t count = fg_tape_operand_count(t, node), half = count / 2;
     double z = t->value[node];
 #define OPERAND(i) t->value[FG_INDEX(fg_tape_operand(t, node, (i)))]

@@ -12,6 +12,7 @@ enum { NARY = 3 };
 static const uint8_t fg_arity[FG_CLOSURE] = {
     [FG_CUSTOM] = NARY,
     [FG_GIVEN] = NARY,
+    [FG_TAKE] = NARY,
 #define OP1(kind, name, ...) [FG_OP_##name] = 1,
 #define OP2(kind, name, ...) [FG_OP_##name] = 2,
 #define OP3(kind, name, ...) [FG_OP_##name] = NARY,
@@ -65,6 +66,13 @@ static inline double given(const fg_tape *t, uint32_t node, uint32_t k)
     fg_args at = t->args[node];
     memcpy(&local, &t->pool[(size_t)at.a + at.b + 2 * (size_t)k], sizeof local);
     return local;
+}
+
+/* Which of the operands of a FG_TAKE node is its value: the first is the index. 0 where the index is none. */
+static inline uint32_t taken(const double *value, const uint32_t *operand, uint32_t count)
+{
+    double index = value[FG_INDEX(operand[0])];
+    return index >= 0.0 && index < (double)(count - 1) ? 1 + (uint32_t)index : 0;
 }
 
 static inline uint32_t pool_entries(const fg_tape *t, uint32_t node)

@@ -91,6 +91,51 @@ static void test_a_zero_adjoint_contributes_nothing(void)
     fg_tape_free(&t);
 }
 
+static void test_a_partial_that_is_literally_zero_passes_nothing_on(void)
+{
+    fg_tape t;
+    assert(fg_tape_init(&t, 16) == FG_OK);
+    uint32_t x = leaf(&t, 0.25, NULL), y = leaf(&t, 2.0, NULL);
+    for (int k = 0; k < 3; k++) {
+        uint32_t zero = k == 0 ? op2(&t, FG_OP_floor, x, 0, 0.0, NULL) : 0;
+        if (k == 1)
+            zero = op2(&t, FG_OP_floordiv, x, y, 0.0, NULL);
+        if (k == 2) {
+            assert(fg_tape_grow(&t, 1, 3) == FG_OK);
+            t.pool[0] = x;
+            t.pool[1] = t.pool[2] = y;
+            zero = fg_append(&t, FG_OP_where, 0, 3, 0.0, NULL);
+        }
+        sweep(&t, op2(&t, FG_OP_sqrt, zero, 0, 0.0, NULL)); /* adjoint of zero: inf */
+        assert(t.grad[x] == 0.0 && t.grad[zero] == INFINITY);
+    }
+    fg_tape_free(&t);
+}
+
+static void test_taking_from_a_table(void)
+{
+    fg_tape t;
+    assert(fg_tape_init(&t, 16) == FG_OK && fg_tape_grow(&t, 8, 8) == FG_OK);
+    uint32_t index = leaf(&t, 1.0, NULL), a = leaf(&t, 5.0, NULL), b = leaf(&t, 6.0, NULL);
+    uint32_t operands[] = {index, a, b};
+    for (int k = 0; k < 3; k++)
+        t.pool[k] = operands[k];
+    t.pool_size = 3;
+    uint32_t z = fg_append(&t, FG_TAKE, 0, 3, fg_tape_reduce(&t, FG_TAKE, operands, 3), NULL);
+    sweep(&t, z);
+    assert(t.value[z] == 6.0 && t.grad[index] == 0.0 && t.grad[a] == 0.0 && t.grad[b] == 1.0);
+    assert(fg_tape_partial(&t, z, 0) == 0.0 && fg_tape_partial(&t, z, 1) == 0.0 && fg_tape_partial(&t, z, 2) == 1.0);
+    const double none[] = {2.0, -1.0, NAN, INFINITY};
+    for (int k = 0; k < 4; k++) {
+        t.value[index] = none[k];
+        assert(isnan(fg_tape_reduce(&t, FG_TAKE, operands, 3)));
+        sweep(&t, z);
+    }
+    assert(t.grad[a] == 0.0 && t.grad[b] == 1.0);
+    clean(&t);
+    fg_tape_free(&t);
+}
+
 static void test_reclaiming_keeps_order_values_and_what_living_nodes_need(void)
 {
     fg_tape t;
@@ -241,12 +286,14 @@ int main(void)
     test_gradients_of_a_shared_node();
     test_constants_get_no_adjoint();
     test_a_zero_adjoint_contributes_nothing();
+    test_a_partial_that_is_literally_zero_passes_nothing_on();
+    test_taking_from_a_table();
     test_reclaiming_keeps_order_values_and_what_living_nodes_need();
     test_nary_nodes_slide_with_their_operands();
     test_a_closure_stops_the_sweep_and_it_goes_on();
     test_a_deep_chain_and_giving_memory_back();
     test_too_many_nodes_are_refused_and_nothing_is_lost();
     test_every_row_has_finite_partials_inside_its_domain();
-    puts("9 tests passed");
+    puts("11 tests passed");
     return 0;
 }

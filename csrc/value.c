@@ -6,13 +6,13 @@
 static PyObject *get_data(PyObject *self, void *unused)
 {
     (void)unused;
-    return UNLIKELY(fg_no_node(self)) ? NULL : PyFloat_FromDouble(S.tape.value[node_of(self)]);
+    return UNLIKELY(fg_no_node(self)) || refused("data") ? NULL : PyFloat_FromDouble(S.tape.value[node_of(self)]);
 }
 
 static PyObject *get_grad(PyObject *self, void *unused)
 {
     (void)unused;
-    return UNLIKELY(fg_no_node(self)) ? NULL : PyFloat_FromDouble(S.tape.grad[node_of(self)]);
+    return UNLIKELY(fg_no_node(self)) || refused("grad") ? NULL : PyFloat_FromDouble(S.tape.grad[node_of(self)]);
 }
 
 static int new_number(PyObject *self, PyObject *number, const char *where, double *x)
@@ -28,7 +28,7 @@ static int set_data(PyObject *self, PyObject *number, void *unused)
 {
     double x = 0.0;
     (void)unused;
-    if (new_number(self, number, "Value.data", &x) < 0)
+    if (refused("set_data") || new_number(self, number, "Value.data", &x) < 0)
         return -1;
     S.tape.value[node_of(self)] = x;
     return 0;
@@ -38,7 +38,7 @@ static int set_grad(PyObject *self, PyObject *number, void *unused)
 {
     double x = 0.0;
     (void)unused;
-    if (new_number(self, number, "Value.grad", &x) < 0)
+    if (refused("grad") || new_number(self, number, "Value.grad", &x) < 0)
         return -1;
     S.tape.grad[node_of(self)] = x;
     return 0;
@@ -77,12 +77,14 @@ static PyMemberDef members[] = {
 
 static PyObject *value_richcompare(PyObject *l, PyObject *r, int how)
 {
-    static const char *const ufunc[] = {"less", "less_equal", "equal", "not_equal", "greater", "greater_equal"};
     double x, y;
+    int identity = how == Py_EQ || how == Py_NE, trace = !identity && UNLIKELY(S.tracers != NULL) && tracer();
     if (PyObject_TypeCheck(r, S.hook.ndarray))
-        return PyObject_CallFunction(S.hook.array_operator, "sOO", ufunc[how], l, r);
-    if (how == Py_EQ || how == Py_NE)
+        return PyObject_CallFunction(S.hook.array_operator, "sOOi", fg_comparison(how), l, r, trace);
+    if (identity)
         Py_RETURN_NOTIMPLEMENTED;
+    if (trace)
+        return fg_compare(l, r, how);
     int kl = operand(l, &x), kr = operand(r, &y);
     if (kl == FAILED || kr == FAILED)
         return NULL;
@@ -100,17 +102,18 @@ static int value_bool(PyObject *self)
 {
     if (fg_no_node(self))
         return -1;
-    return S.tape.value[node_of(self)] != 0.0;
+    int outcome = S.tape.value[node_of(self)] != 0.0;
+    return UNLIKELY(S.tracers != NULL) && fg_trace_guard(self, outcome) < 0 ? -1 : outcome;
 }
 
 static PyObject *value_float(PyObject *self)
 {
-    return get_data(self, NULL);
+    return fg_no_node(self) || refused("float") ? NULL : PyFloat_FromDouble(S.tape.value[node_of(self)]);
 }
 
 static PyObject *value_int(PyObject *self)
 {
-    return fg_no_node(self) ? NULL : PyLong_FromDouble(S.tape.value[node_of(self)]);
+    return fg_no_node(self) || refused("int") ? NULL : PyLong_FromDouble(S.tape.value[node_of(self)]);
 }
 
 static PyObject *value_positive(PyObject *self)
@@ -132,7 +135,7 @@ static PyObject *value_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 static int init_leaf(PyObject *self, PyObject *number)
 {
     double x = 0.0;
-    if (fg_as_real("Value(data)", number, &x) < 0 || room(1) < 0)
+    if (fg_as_real("Value(data)", number, &x) < 0 || (node_of(self) != FG_VOID && refused("set_data")) || room(1) < 0)
         return -1;
     uint32_t node = node_of(self);
     if (node != FG_VOID && S.tape.op[node] == FG_LEAF) { /* called once more: the same leaf */
@@ -141,7 +144,7 @@ static int init_leaf(PyObject *self, PyObject *number)
         return 0;
     }
     fg_rebind((fg_value *)self, fg_append(&S.tape, FG_LEAF, 0, 0, x, NULL));
-    return 0;
+    return UNLIKELY(S.tracers != NULL) ? fg_trace_made(self) : 0;
 }
 
 static int value_init(PyObject *self, PyObject *args, PyObject *kwargs)

@@ -58,6 +58,7 @@ PRIMITIVES: dict[str, Callable[..., Number]] = {
     "fmod": lambda x, y: x - y * mp.sign(x / y) * mp.floor(abs(x / y)),
     "lgamma": _lgamma,
     "log2": lambda x: mp.log(x) / mp.ln2,
+    "ndtr": mp.ncdf,
     "mod": lambda x, y: x - y * mp.floor(x / y),
     "polygamma": lambda x, y: mp.psi(int(x), y) if mp.isint(x) and x >= 0 else mp.nan,
     "pow": mp.power,

@@ -52,7 +52,7 @@ def test_every_public_function_shows_an_example(fg: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("backend", ["c", "python"])
-@pytest.mark.parametrize("path", PAGES, ids=[path.name for path in PAGES])
+@pytest.mark.parametrize("path", PAGES, ids=[path.relative_to(ROOT).as_posix() for path in PAGES])
 def test_page_runs_from_top_to_bottom(path: Path, backend: str, tmp_path: Path, run_python: Callable[..., str]) -> None:
     folder = str(Path(__file__).parent)
     program = f"import os, sys; os.chdir({str(tmp_path)!r}); sys.path.append({folder!r}); import test_docs"
@@ -66,6 +66,20 @@ def run_page(path: str) -> None:
             run_doctest(doctest.DocTestParser().get_doctest(block, names, path, path, line))
         else:
             exec(compile("\n" * (line - 1) + block, path, "exec"), names)
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("docs/uses/*.md")), ids=lambda path: path.name)
+def test_use_is_linked_and_shows_its_results(path: Path) -> None:
+    assert f"(uses/{path.name})" in ROOT.joinpath("docs", "compiled.md").read_text()
+    assert f"(docs/uses/{path.name})" in README.read_text()
+    shown = [block for _, block in blocks(path, "python")]
+    assert sum("assert" in block for block in shown) > len(shown) / 2
+
+
+@pytest.mark.parametrize("path", [README, *ROOT.glob("docs/**/*.md")], ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text())
+    assert [target for target in targets if not path.parent.joinpath(target).exists()] == []
 
 
 def test_readme_has_a_tour_of_thirty_lines() -> None:

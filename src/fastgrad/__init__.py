@@ -15,22 +15,33 @@ from importlib import import_module
 from typing import Any
 
 from ._backend import Backend, Value, backend, no_grad
+from ._errors import TracingError
 from ._version import __version__
-from .functions import FUNCTIONS, softmax
+from .functions import FUNCTIONS, softmax, take
 
 globals().update(FUNCTIONS)
 
-_SUBMODULES = ("nn", "optim")  # imported at first use
+# Imported at first use: submodules, and what needs NumPy.
+_SUBMODULES = ("nn", "optim")
+_COMPILED = {
+    "Compiled": "_compiled",
+    **dict.fromkeys(("compile", "load"), "_compile"),
+    **dict.fromkeys(("grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"), "_functional"),
+    **dict.fromkeys(("get_num_threads", "set_num_threads"), "_threads"),
+}
 
 # What `from fastgrad import *` gives: without the functions that would hide Python's own, such as sum.
 __all__ = [
     "Backend",
+    "TracingError",
     "Value",
     "__version__",
     "backend",
     "no_grad",
     "softmax",
+    "take",
     *_SUBMODULES,
+    *(name for name in _COMPILED if not hasattr(builtins, name)),
     *(name for name in FUNCTIONS if not hasattr(builtins, name)),
 ]
 
@@ -38,8 +49,11 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return import_module(f".{name}", __name__)
+    if name in _COMPILED:
+        found = globals()[name] = getattr(import_module(f".{_COMPILED[name]}", __name__), name)
+        return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_SUBMODULES})
+    return sorted({*globals(), *_SUBMODULES, *_COMPILED})

@@ -12,6 +12,9 @@ from . import _errors
 
 if TYPE_CHECKING:
     from . import Value as Value
+    from . import _numpy_program
+
+    program = _numpy_program
 
 
 class Backend(NamedTuple):
@@ -94,5 +97,7 @@ tape_stats = module.tape_stats
 
 
 def __getattr__(name: str) -> Any:
-    """Return the backend's scalar function of that name."""
+    """Return the backend's scalar function of that name; or its module of programs, which is imported at first use."""
+    if name == "program":
+        return import_module("._program" if _chosen.name == "c" else "._numpy_program", __package__)
     return getattr(module, name)

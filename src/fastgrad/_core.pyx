@@ -11,13 +11,14 @@ import threading
 
 import numpy as np
 
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF, Py_REFCNT
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 
-from fastgrad import _errors, _value
+from fastgrad import _errors, _frames, _recording, _value
 
 NAME = "c"
 
@@ -64,8 +65,24 @@ cdef extern from "tape.h":
     double fg_tape_partial(const fg_tape *t, uint32_t node, uint32_t k)
     uint32_t fg_tape_append_custom(fg_tape *t, uint32_t n, const double *local, double value)
 
+cdef extern from "record.h":
+    enum: FG_HAND_MADE, FG_OF_ANOTHER
+    ctypedef struct fg_node:
+        pass
+    ctypedef struct fg_extract:
+        fg_node *node
+        uint32_t nodes, pool_size, constants, parameters, outputs, culprit_site
+        uint32_t *pool
+        double *constant
+        uint32_t *parameter
+        uint32_t *output
+        uint32_t *guard
+    void fg_extract_free(fg_extract *e)
+
 cdef extern from "slots.h":
     enum: FG_PINNED
+    ctypedef struct fg_tracer:
+        pass
     ctypedef struct fg_value:
         fg_handle handle
         PyObject *attributes
@@ -78,6 +95,8 @@ cdef extern from "slots.h":
         PyObject *reduction_error
         PyObject *uninitialised
         PyObject *construct
+        PyObject *is_users
+        PyObject *refuse
         PyTypeObject *ndarray
         int (*make_room)(uint32_t nodes, uint32_t entries) except -1
         int (*recording_off)() except -1
@@ -92,6 +111,17 @@ cdef extern from "slots.h":
     object fg_handle_of(uint32_t node)
     void fg_rebind(fg_value *v, uint32_t node)
     void fg_drop_attributes(fg_value *v)
+    int fg_trace_made(object v) except -1
+    list fg_trace_begin(const double *values, uint32_t count)
+    fg_tracer *fg_recording()
+    int fg_trace_extract(fg_tracer *t, fg_extract *e)
+    void fg_trace_end(fg_tracer *t)
+    int fg_refuse(const char *what) except 1
+    uint32_t fg_trace_inputs(const fg_tracer *t)
+    list fg_trace_sites(const fg_tracer *t)
+    bytes fg_trace_outcomes(const fg_tracer *t)
+    bytes fg_trace_guard_sites(const fg_tracer *t)
+    object fg_take(object operands)
     const char *fg_label(int op)
     int fg_is_power(int op)
 
@@ -111,176 +141,7 @@ cdef uint32_t node_of(object value) except? 0:
     return node
 
 
-# ------------------------------------------------------------------------------------------------ lifetimes
-#
-# What a user hangs on a handle (a label, an attribute, a closure) has to live as long as the node, even when the user
-# no longer holds the handle: the tape pins such a handle, that is, it owns a reference. Closures usually refer back to
-# their own handle, as in the lecture's `out._backward = _backward`, so a pinned handle cannot simply be dropped when
-# its count falls to one. Reclaiming therefore subtracts from the count of each handle the references that come from
-# the pins and from what only pinned handles own (the trial deletion of Bacon and Rajan, 2001, over what hangs on
-# nodes): a handle that is left with none is weak, and lives only if a living node needs it.
-
-cdef enum:
-    EXPANDED = 4          # flag: what this handle keeps alive has been rooted
-    REFERENCE = 8         # unit of the count of explained references, above the flags
-    SHRINK_AFTER = 8      # so many reclaims in a row that left the arrays almost empty
-    ALMOST_EMPTY = 16
-    INITIAL_CAPACITY = 8192
-    ENTRIES_PER_NODE = 8
-    WALKED_PER_NODE = 8   # objects looked at in the time that an operation takes
-    MOST_NODES = 1 << 20
-
-cdef list pinned = []
-cdef int idle_reclaims = 0
-cdef int held = 0             # while positive nothing is reclaimed: somebody holds the number of a node
-cdef Py_ssize_t walked = 0    # objects that the latest reclaim looked at
-
-
-cdef int pin(fg_value *v) except -1:
-    pinned.append(<object><PyObject *>v)
-    v.handle.flags |= FG_PINNED
-    return 0
-
-
-cdef list owned_values(fg_value *v):
-    """Addresses of the Values that a handle's attributes refer to through objects that nothing else owns."""
-    global walked
-    cdef list found = [], stack = [], referents
-    cdef PyObject *o
-    cdef Py_ssize_t i
-    if v.attributes is NULL or v.attributes.ob_refcnt > 1:
-        return found
-    stack.append(<object>v.attributes)
-    while stack:
-        referents = gc.get_referents(stack.pop())
-        walked += PyList_GET_SIZE(referents)
-        for i in range(PyList_GET_SIZE(referents)):
-            o = PyList_GET_ITEM(referents, i)
-            if PyObject_TypeCheck(o, <PyTypeObject *>Value):
-                found.append(<size_t>o)
-            elif Py_REFCNT(<object>o) <= 2 and FG_IS_GC(o):  # one is its owner's, one the list's
-                stack.append(<object>o)
-    return found
-
-
-cdef int find_weak(list touched) except -1:
-    """Flags the handles whose every reference is explained, and gathers the addresses of all that were looked at."""
-    cdef fg_value *v
-    cdef size_t address
-    for i in range(PyList_GET_SIZE(pinned)):
-        v = <fg_value *>PyList_GET_ITEM(pinned, i)
-        touched.append(<size_t>v)
-        touched += owned_values(v)
-    for address in touched:
-        (<fg_value *>address).handle.flags += REFERENCE
-    for address in touched:
-        v = <fg_value *>address
-        if (<Py_ssize_t>(v.handle.flags // REFERENCE)) == (<PyObject *>v).ob_refcnt:
-            v.handle.flags |= FG_WEAK
-    return 0
-
-
-cdef bint root_what_hangs_on(fg_value *v) except -1:
-    """Roots the handles that a living one keeps, and what they keep; says whether one of them was not marked."""
-    cdef bint rooted = False
-    cdef list keepers = [<size_t>v]
-    cdef size_t address
-    while keepers:
-        address = keepers.pop()
-        (<fg_value *>address).handle.flags |= EXPANDED
-        for address in owned_values(<fg_value *>address):
-            v = <fg_value *>address
-            v.handle.flags &= ~<uint32_t>FG_WEAK
-            rooted = rooted or not tape.reached[v.handle.node]
-            if v.handle.flags & FG_PINNED and not v.handle.flags & EXPANDED:
-                keepers.append(address)
-    return rooted
-
-
-cdef int mark_living() except -1:
-    """Marks the living nodes; what hangs on one of them roots the handles that it refers to."""
-    cdef fg_value *v
-    cdef bint rooted = True
-    while rooted:
-        rooted = False
-        fg_tape_mark(tape)
-        for i in range(PyList_GET_SIZE(pinned)):
-            v = <fg_value *>PyList_GET_ITEM(pinned, i)
-            if tape.reached[v.handle.node] and not v.handle.flags & EXPANDED and root_what_hangs_on(v):
-                rooted = True
-    return 0
-
-
-cdef list take_dead(list touched):
-    """Takes the nodes away from the weak handles that no living node needs; returns the pinned ones among them."""
-    global pinned
-    cdef fg_value *v
-    cdef size_t address
-    cdef list living = [], dead = []
-    for handle in pinned:
-        v = handle_of(handle)
-        (living if tape.reached[v.handle.node] else dead).append(handle)
-    for address in touched:
-        v = <fg_value *>address
-        if not tape.reached[v.handle.node]:
-            fg_rebind(v, FG_VOID)
-    for handle in dead:
-        handle_of(handle).handle.flags &= ~<uint32_t>FG_PINNED
-    pinned = living
-    return dead
-
-
-cdef int reclaim() except -1:
-    global held, walked
-    cdef size_t address
-    cdef list touched = [], dead
-    cdef bint collecting = PyGC_Disable()  # a run of Python's collector would change the counts under us
-    held += 1
-    walked = 0
-    try:
-        find_weak(touched)
-        mark_living()
-        dead = take_dead(touched)
-        fg_tape_slide(tape)
-    finally:
-        for address in touched:
-            (<fg_value *>address).handle.flags &= FG_PINNED
-        fg_tape_unmark(tape)
-        held -= 1
-        if collecting:
-            PyGC_Enable()
-    for handle in dead:
-        fg_drop_attributes(handle_of(handle))  # breaks the cycles
-    return 0
-
-
-cdef int make_room(uint32_t nodes, uint32_t entries) except -1:
-    global idle_reclaims
-    cdef bint short_of_nodes = tape.capacity - tape.size < nodes
-    if not short_of_nodes and tape.pool_capacity - tape.pool_size >= entries:
-        return 0
-    # A run of the collector costs what lives: it should pay off in nodes, and a pool is cheap to grow up to a point.
-    if tape.sweeping or held or (not short_of_nodes and tape.size < tape.capacity // 2
-                         and tape.pool_capacity // ENTRIES_PER_NODE < tape.capacity):
-        return grow(nodes, entries)
-    reclaim()
-    idle_reclaims = idle_reclaims + 1 if tape.size < tape.capacity // ALMOST_EMPTY else 0
-    if idle_reclaims > SHRINK_AFTER and tape.capacity > INITIAL_CAPACITY and walked < tape.capacity:
-        idle_reclaims = 0
-        fg_tape_shrink(tape)
-    # The next run has to pay off for what users hung on their Values, too, which it walks through.
-    return grow(max(nodes, <uint32_t>min(walked // WALKED_PER_NODE, MOST_NODES)), entries)
-
-
-cdef int grow(uint32_t nodes, uint32_t entries) except -1:
-    """Doubles what is more than half full, and makes room for so many more in any case."""
-    cdef uint32_t spare = tape.capacity - tape.size, pool_spare = tape.pool_capacity - tape.pool_size
-    cdef int status = fg_tape_grow(tape, max(nodes, spare + 1 if spare <= tape.size else 0),
-                                   max(entries, pool_spare + 1 if pool_spare <= tape.pool_size else 0))
-    if status == FG_OK or (spare >= nodes and pool_spare >= entries):
-        return 0
-    raise _errors.out_of_memory(tape.size, status == FG_TOO_LARGE)
-
+include "_core_lifetimes.pxi"
 
 # -------------------------------------------------------------------------------------------------- backward
 
@@ -290,6 +151,7 @@ cdef unsigned long sweep_thread = 0
 
 def backward(self) -> None:
     node_of(self)
+    fg_refuse("backward")
     if tape.sweeping:
         if sweep_thread == threading.get_ident():
             raise _errors.nested_backward()
@@ -344,6 +206,7 @@ cdef int run_closure(uint32_t node, double adjoint) except -1:
 
 def zero_grad(self) -> None:
     cdef uint32_t node = node_of(self), k
+    fg_refuse("zero_grad")
     if not tape.sweeping:
         fg_tape_zero_grad(tape, node)
         return
@@ -390,6 +253,7 @@ def get_prev(self) -> set:
 def get_local_grads(self) -> tuple:
     global held
     cdef uint32_t node = node_of(self)
+    fg_refuse("rule")
     held += 1
     try:
         return tuple([fg_tape_partial(tape, node, k) for k in visible_operands(node)])
@@ -430,6 +294,7 @@ def set_op(self, op) -> None:
 
 
 def push_grad(self) -> None:
+    fg_refuse("rule")
     fg_tape_push_grad(tape, node_of(self))
 
 
@@ -441,6 +306,7 @@ def get_backward(self):
 def set_backward(self, closure) -> None:
     if not callable(closure):
         raise _errors.not_callable(closure)
+    fg_refuse("rule")
     if recording():
         tape.op[node_of(self)] |= FG_CLOSURE
     hang(self, "_backward", closure)
@@ -451,10 +317,14 @@ def set_backward(self, closure) -> None:
 def build(value, double x, tuple children, str op, tuple local) -> None:
     """Makes the node of a Value that is given more than a number."""
     if children:
+        fg_refuse("node")
         fg_rebind(handle_of(value), append_custom(x, children, local))
     else:
+        if handle_of(value).handle.node != FG_VOID:
+            fg_refuse("set_data")
         make_room(1, 0)
         fg_rebind(handle_of(value), append_leaf(x))
+        fg_trace_made(value)
     if op:
         hang(value, "_op", op)
 
@@ -483,6 +353,8 @@ cdef uint32_t append_custom(double x, tuple operands, tuple local) except 0:
     finally:
         free(gradients)
 
+
+include "_core_recording.pxi"
 
 # --------------------------------------------------------------------------------------------------- switches
 
@@ -539,6 +411,8 @@ cdef object make_type():
     hooks.elementwise = keep(None)
     hooks.uninitialised = keep(raise_uninitialised)
     hooks.construct = NULL
+    hooks.is_users = keep(_frames.is_users)
+    hooks.refuse = keep(_errors.refuse)
     hooks.ndarray = <PyTypeObject *>keep(np.ndarray)
     hooks.make_room = make_room
     hooks.recording_off = recording_off
@@ -550,6 +424,7 @@ Value = make_type()
 fg_set_construct(_value.initialiser(Value, build))
 fg_add_functions(sys.modules[__name__])
 _value.equip(Value, {
+    "_refuse": refuse,
     "backward": backward,
     "zero_grad": zero_grad,
     "_children": property(get_children),

@@ -125,7 +125,7 @@ ZeroDivisionError
 
 Notes
 -----
-The partial derivatives are dz/dx = ``1.0 / y``, dz/dy = ``-z / y``.
+The partial derivatives are dz/dx = ``1.0 / y``, dz/dy = ``-z * (1.0 / y)``.
 
 Examples
 --------
@@ -1176,6 +1176,307 @@ Examples
 >>> round(x.grad, 6)
 1.0
 """,
+    "zmul": """x * y, but 0 where x is 0, also at an infinite or nan y: what an adjoint x passes on through a partial y.
+
+Parameters
+----------
+x, y : Value, float or array_like
+    Arrays and lists are taken element by element, with NumPy's broadcasting.
+
+Returns
+-------
+Value, float or ndarray
+    ``z = sel(x == 0.0, 0.0, x * y)``; a Value where any of the operands is one.
+
+Raises
+------
+OverflowError
+    If the result is too large for a float.
+
+Notes
+-----
+The partial derivatives are dz/dx = ``sel(x == 0.0 and y - y != 0.0, 0.0, y)``, dz/dy = ``x``.
+Here ``sel(c, a, b)`` is a where c holds, else b.
+
+Examples
+--------
+>>> import fastgrad as fg
+>>> round(fg.zmul(0.5, 0.5), 6)
+0.25
+>>> x = fg.Value(0.5)
+>>> fg.zmul(x, 0.5).backward()
+>>> round(x.grad, 6)
+0.5
+""",
+    "stop_gradient": """x, taken as constant: its derivative is 0.
+
+Parameters
+----------
+x : Value, float or array_like
+    Arrays and lists are taken element by element, with NumPy's broadcasting.
+
+Returns
+-------
+Value, float or ndarray
+    ``z = x``; a Value where any of the operands is one.
+
+Notes
+-----
+The partial derivatives are dz/dx = ``0.0``.
+
+Examples
+--------
+>>> import fastgrad as fg
+>>> round(fg.stop_gradient(0.5), 6)
+0.5
+>>> x = fg.Value(0.5)
+>>> fg.stop_gradient(x).backward()
+>>> round(x.grad, 6)
+0.0
+""",
+    "less": """1 where x < y, else 0; its derivative is 0, as that of all comparisons.
+
+Parameters
+----------
+x, y : Value, float or array_like
+    Arrays and lists are taken element by element, with NumPy's broadcasting.
+
+Returns
+-------
+Value, float or ndarray
+    ``z = sel(x < y, 1.0, 0.0)``; a Value where any of the operands is one.
+
+Notes
+-----
+The partial derivatives are dz/dx = ``0.0``, dz/dy = ``0.0``.
+Here ``sel(c, a, b)`` is a where c holds, else b.
+
+Examples
+--------
+>>> import fastgrad as fg
+>>> round(fg.less(0.5, 2.0), 6)
+1.0
+>>> x = fg.Value(0.5)
+>>> fg.less(x, 2.0).backward()
+>>> round(x.grad, 6)
+0.0
+""",
+    "less_equal": """1 where x <= y, else 0.
+
+Parameters
+----------
+x, y : Value, float or array_like
+    Arrays and lists are taken element by element, with NumPy's broadcasting.
+
+Returns
+-------
+Value, float or ndarray
+    ``z = sel(x <= y, 1.0, 0.0)``; a Value where any of the operands is one.
+
+Notes
+-----
+The partial derivatives are dz/dx = ``0.0``, dz/dy = ``0.0``.
+Here ``sel(c, a, b)`` is a where c holds, else b.
+
+Examples
+--------
+>>> import fastgrad as fg
+>>> round(fg.less_equal(0.5, 2.0), 6)
+1.0
+>>> x = fg.Value(0.5)
+>>> fg.less_equal(x, 2.0).backward()
+>>> round(x.grad, 6)
+0.0
+""",
+    "greater": """1 where x > y, else 0.
+
+Parameters
+----------
+x, y : Value, float or array_like
+    Arrays and lists are taken element by element, with NumPy's broadcasting.
+
+Returns
+-------
+Value, float or ndarray
+    ``z = sel(x > y, 1.0, 0.0)``; a Value where any of the operands is one.
+
+Notes
+-----
+The partial derivatives are dz/dx = ``0.0``, dz/dy = ``0.0``.
+Here ``sel(c, a, b)`` is a where c holds, else b.
+
+Examples
+--------
+>>> import fastgrad as fg
+>>> round(fg.greater(0.5, 2.0), 6)
+0.0
+>>> x = fg.Value(0.5)
+>>> fg.greater(x, 2.0).backward()
+>>> round(x.grad, 6)
+0.0
+""",
+    "greater_equal": """1 where x >= y, else 0.
+
+Parameters
+----------
+x, y : Value, float or array_like
+    Arrays and lists are taken element by element, with NumPy's broadcasting.
+
+Returns
+-------
+Value, float or ndarray
+    ``z = sel(x >= y, 1.0, 0.0)``; a Value where any of the operands is one.
+
+Notes
+-----
+The partial derivatives are dz/dx = ``0.0``, dz/dy = ``0.0``.
+Here ``sel(c, a, b)`` is a where c holds, else b.
+
+Examples
+--------
+>>> import fastgrad as fg
+>>> round(fg.greater_equal(0.5, 2.0), 6)
+0.0
+>>> x = fg.Value(0.5)
+>>> fg.greater_equal(x, 2.0).backward()
+>>> round(x.grad, 6)
+0.0
+""",
+    "equal": """1 where x == y, else 0; the operator == of Values compares identity.
+
+Parameters
+----------
+x, y : Value, float or array_like
+    Arrays and lists are taken element by element, with NumPy's broadcasting.
+
+Returns
+-------
+Value, float or ndarray
+    ``z = sel(x == y, 1.0, 0.0)``; a Value where any of the operands is one.
+
+Notes
+-----
+The partial derivatives are dz/dx = ``0.0``, dz/dy = ``0.0``.
+Here ``sel(c, a, b)`` is a where c holds, else b.
+
+Examples
+--------
+>>> import fastgrad as fg
+>>> round(fg.equal(0.5, 2.0), 6)
+0.0
+>>> x = fg.Value(0.5)
+>>> fg.equal(x, 2.0).backward()
+>>> round(x.grad, 6)
+0.0
+""",
+    "not_equal": """1 where x != y, else 0; the operator != of Values compares identity.
+
+Parameters
+----------
+x, y : Value, float or array_like
+    Arrays and lists are taken element by element, with NumPy's broadcasting.
+
+Returns
+-------
+Value, float or ndarray
+    ``z = sel(x != y, 1.0, 0.0)``; a Value where any of the operands is one.
+
+Notes
+-----
+The partial derivatives are dz/dx = ``0.0``, dz/dy = ``0.0``.
+Here ``sel(c, a, b)`` is a where c holds, else b.
+
+Examples
+--------
+>>> import fastgrad as fg
+>>> round(fg.not_equal(0.5, 2.0), 6)
+1.0
+>>> x = fg.Value(0.5)
+>>> fg.not_equal(x, 2.0).backward()
+>>> round(x.grad, 6)
+0.0
+""",
+    "logical_and": """1 where x and y are true (not 0), else 0.
+
+Parameters
+----------
+x, y : Value, float or array_like
+    Arrays and lists are taken element by element, with NumPy's broadcasting.
+
+Returns
+-------
+Value, float or ndarray
+    ``z = sel(x != 0.0 and y != 0.0, 1.0, 0.0)``; a Value where any of the operands is one.
+
+Notes
+-----
+The partial derivatives are dz/dx = ``0.0``, dz/dy = ``0.0``.
+Here ``sel(c, a, b)`` is a where c holds, else b.
+
+Examples
+--------
+>>> import fastgrad as fg
+>>> round(fg.logical_and(0.5, 0.5), 6)
+1.0
+>>> x = fg.Value(0.5)
+>>> fg.logical_and(x, 0.5).backward()
+>>> round(x.grad, 6)
+0.0
+""",
+    "logical_or": """1 where x or y is true (not 0), else 0.
+
+Parameters
+----------
+x, y : Value, float or array_like
+    Arrays and lists are taken element by element, with NumPy's broadcasting.
+
+Returns
+-------
+Value, float or ndarray
+    ``z = sel(x != 0.0 or y != 0.0, 1.0, 0.0)``; a Value where any of the operands is one.
+
+Notes
+-----
+The partial derivatives are dz/dx = ``0.0``, dz/dy = ``0.0``.
+Here ``sel(c, a, b)`` is a where c holds, else b.
+
+Examples
+--------
+>>> import fastgrad as fg
+>>> round(fg.logical_or(0.5, 0.5), 6)
+1.0
+>>> x = fg.Value(0.5)
+>>> fg.logical_or(x, 0.5).backward()
+>>> round(x.grad, 6)
+0.0
+""",
+    "logical_not": """1 where x is 0, else 0.
+
+Parameters
+----------
+x : Value, float or array_like
+    Arrays and lists are taken element by element, with NumPy's broadcasting.
+
+Returns
+-------
+Value, float or ndarray
+    ``z = sel(x == 0.0, 1.0, 0.0)``; a Value where any of the operands is one.
+
+Notes
+-----
+The partial derivatives are dz/dx = ``0.0``.
+Here ``sel(c, a, b)`` is a where c holds, else b.
+
+Examples
+--------
+>>> import fastgrad as fg
+>>> round(fg.logical_not(0.5), 6)
+0.0
+>>> x = fg.Value(0.5)
+>>> fg.logical_not(x).backward()
+>>> round(x.grad, 6)
+0.0
+""",
     "erf": """Error function.
 
 Parameters
@@ -1269,7 +1570,7 @@ x : Value, float or array_like
 Returns
 -------
 Value, float or ndarray
-    ``z = 0.5 * erfc(-0.7071067811865476 * x)``; a Value where any of the operands is one.
+    ``z = ndtr(x)``; a Value where any of the operands is one.
 
 Notes
 -----

@@ -13,6 +13,7 @@ from numbers import Real
 from reprlib import repr as short
 from typing import Any, NoReturn
 
+from ._frames import Line, user_line
 from ._rules import BY_NAME, Row
 
 # ---------------------------------------------------------------------------------------------------- numbers
@@ -145,7 +146,7 @@ def _check_item(name: str, i: int, item: Any) -> None:
             f"{name}(): expected one dimension, got {_described(item)} as item {i}; "
             f"flatten it first, or call {name} on each row"
         )
-    if not is_real(item) and not hasattr(item, "_local_grads"):
+    if not is_real(item) and not hasattr(type(item), "_local_grads"):
         raise TypeError(f"{name}(): expected Values and real numbers, got {_described(item)} as item {i}")
 
 
@@ -199,6 +200,10 @@ def unpicklable(op: str, data: float) -> TypeError:
     )
 
 
+def not_an_index(data: float) -> TypeError:
+    return TypeError(f"a Value is no index and no count (data={data}): take the number out, as in int(v.data)")
+
+
 def not_callable(got: object) -> TypeError:
     return TypeError(
         f"Value._backward: expected a callable without arguments that adds to the gradients of the children, "
@@ -220,6 +225,73 @@ def out_of_memory(nodes: int, too_large: bool) -> MemoryError:
         f"the tape cannot grow beyond its {nodes} nodes: {why}; let go of the results of earlier computations, "
         "or compute what needs no gradient under fastgrad.no_grad()"
     )
+
+
+# -------------------------------------------------------------------------------------------------- recording
+
+
+class TracingError(TypeError):
+    """A function that is being recorded does what a recording cannot hold, such as reading a number out of a Value.
+
+    The message names the line and says what to write instead.
+    """
+
+
+#: What cannot be while a function is recorded: what it is called, and what to write instead.
+_REFUSED = {
+    "data": ("reading .data", "compute with the Value itself"),
+    "set_data": ("setting .data", "compute a new Value; set parameters outside of the function"),
+    "grad": ("reading or setting .grad", "take derivatives of the compiled function: f.grad(...), f.backward(...)"),
+    "backward": ("backward()", "take derivatives of the compiled function: f.grad(...), f.backward(...)"),
+    "zero_grad": ("zero_grad()", "set gradients to 0 outside of the function"),
+    "float": ("float(), which the functions of math call too,", "compute with the Value itself, as in fg.exp(v)"),
+    "int": ("int()", "round with fg.floor(v), pick from a table with fg.take(table, v)"),
+    "index": ("an index or a count that is a Value", "pick with fg.take(table, v), choose with fg.where(c, a, b)"),
+    "round": ("round()", "round with fg.floor(v + 0.5)"),
+    "repr": ("printing or formatting a Value", "return it as one more output, and print that"),
+    "copy": ("copying or pickling a Value", "use the Value itself"),
+    "node": ("a node made by hand, Value(data, children),", "write it with operations and functions of fastgrad"),
+    "rule": ("_backward or _local_grads", "write the node with operations and functions of fastgrad"),
+}
+
+
+def refuse(what: str) -> NoReturn:
+    """Raise that ``what`` cannot be while a function is recorded."""
+    called, instead = _REFUSED[what]
+    raise TracingError(
+        f"{user_line()}: {called} is not possible while this function is recorded, "
+        f"for a Value stands there for another number in each row; {instead}"
+    )
+
+
+def hand_made(line: Line) -> TracingError:
+    """The recorded function uses a Value from outside that depends on a node made by hand."""
+    return TracingError(
+        f"{line}: the recorded function uses a Value that was computed from a node made by hand, "
+        "Value(data, children) or one with a _backward of its own, whose derivative cannot be recorded; "
+        "write that node with operations and functions of fastgrad, or use Value(v.data), made outside of the function"
+    )
+
+
+def of_another_recording(line: Line) -> TracingError:
+    return TracingError(
+        f"{line}: the recorded function uses a Value that was made while a function was recorded before, and kept: "
+        "its number is that of one row of many; return it as an output, or make it outside of the function"
+    )
+
+
+def not_recording() -> RuntimeError:
+    return RuntimeError("this thread records no function: start_recording() comes first")
+
+
+def whole(index: Any, size: int, traced: bool) -> int:
+    """Return the int that an index of take() is, or raise; a ``traced`` one does not count from the end."""
+    number = float(index)
+    if not isfinite(number) or number != int(number):
+        raise TypeError(f"take(index): expected a whole number, got {index!r}")
+    if not (0 if traced else -size) <= number < size:
+        raise IndexError(f"take(index): {int(number)} is out of range for a table of {size}")
+    return int(number)
 
 
 # ------------------------------------------------------------------------------------------------ the backend

@@ -6,17 +6,41 @@ import operator
 from collections.abc import Callable, Iterable
 from functools import lru_cache, reduce
 from itertools import chain
-from math import inf
+from math import inf, nan
 from numbers import Integral
 from typing import Any, NoReturn
 
 from . import _errors, _value
 from ._docs import DOCUMENTATION
-from ._errors import check, is_array, is_real
-from ._graph import Rule, Value, record, set_micrograd_mode, switch_recording, tape_stats
-from ._rules import REDUCTIONS, ROWS, Reduction, Row
+from ._errors import is_array, is_real
+from ._graph import Rule, Value, record, set_micrograd_mode, switch_recording, tape_stats, tracer
+from ._rules import OPCODES, REDUCTIONS, ROWS, Reduction, Row
+from ._trace import (
+    abandon_recording,
+    add_grads,
+    finish_recording,
+    gather_data,
+    is_recording,
+    peek,
+    start_recording,
+)
 
-__all__ = ["NAME", "Value", "set_elementwise_hook", "set_micrograd_mode", "switch_recording", "tape_stats"]
+__all__ = [
+    "NAME",
+    "Value",
+    "abandon_recording",
+    "add_grads",
+    "finish_recording",
+    "gather_data",
+    "is_recording",
+    "peek",
+    "record_take",
+    "set_elementwise_hook",
+    "set_micrograd_mode",
+    "start_recording",
+    "switch_recording",
+    "tape_stats",
+]
 
 NAME = "python"
 
@@ -43,6 +67,12 @@ def _foreign_operand(row: Row, operands: tuple[Any, ...]) -> Any:
     return _value.array_operator(row.method, *operands) if any(map(is_array, operands)) else NotImplemented
 
 
+def _check(row: Row, operands: tuple[float, ...], result: float, values: bool) -> None:
+    """Raise if an operation failed; on Values a recorded function goes on, as it does over arrays."""
+    if not values or tracer() is None:
+        _errors.check(row.name, operands, result)
+
+
 def _apply(row: Row, rule: Rule, foreign: Foreign, operands: tuple[Any, ...]) -> Any:
     """Do an operation on operands of any kind; the functions made below take the usual kinds first."""
     nodes: list[Any] = []
@@ -55,13 +85,14 @@ def _apply(row: Row, rule: Rule, foreign: Foreign, operands: tuple[Any, ...]) ->
             return foreign(row, operands)
     data = tuple([x if x.__class__ is float else x._data for x in nodes])
     z = row.forward(*data)
+    values = not all([x.__class__ is float for x in nodes])
     if z - z != 0.0:
-        check(row.name, data, z)
-    return z if all([x.__class__ is float for x in nodes]) else record(z, tuple(nodes), rule)
+        _check(row, data, z, values)
+    return record(z, tuple(nodes), rule) if values else z
 
 
 def _unary(row: Row, rule: Rule, foreign: Foreign) -> Function:
-    name, forward = row.name, row.forward
+    forward = row.forward
 
     def function(x: Any, /) -> Any:
         a = x._data if x.__class__ is Value else x
@@ -69,14 +100,14 @@ def _unary(row: Row, rule: Rule, foreign: Foreign) -> Function:
             return _apply(row, rule, foreign, (x,))
         z = forward(a)
         if z - z != 0.0:  # infinite or nan
-            check(name, (a,), z)
+            _check(row, (a,), z, a is not x)
         return z if a is x else record(z, (x,), rule)
 
     return function
 
 
 def _binary(row: Row, rule: Rule, foreign: Foreign) -> Function:
-    name, forward = row.name, row.forward
+    forward = row.forward
 
     def function(x: Any, y: Any, /) -> Any:
         a = x._data if x.__class__ is Value else x
@@ -89,7 +120,7 @@ def _binary(row: Row, rule: Rule, foreign: Foreign) -> Function:
             return _apply(row, rule, foreign, (x, y))
         z = forward(a, b)
         if z - z != 0.0:
-            check(name, (a, b), z)
+            _check(row, (a, b), z, a is not x or b is not y)
         return z if a is x and b is y else record(z, (x, y), rule)
 
     return function
@@ -108,7 +139,9 @@ def _power(row: Row, rule: Rule, foreign: Foreign) -> Function:
     @lru_cache(maxsize=256, typed=True)
     def to_the(exponent: int | float) -> tuple[float, Rule]:
         y = float(exponent)
-        return y, Rule(f"{row.label}{exponent}", lambda x, z: partials(x, y, z)[:1])
+        return y, rule._replace(
+            label=f"{row.label}{exponent}", partials=lambda x, z: partials(x, y, z)[:1], numbers=(y,)
+        )
 
     def function(x: Any, y: Any, /) -> Any:
         if y.__class__ is not int and y.__class__ is not float:
@@ -118,11 +151,11 @@ def _power(row: Row, rule: Rule, foreign: Foreign) -> Function:
         if not isinstance(x, Value):
             return general(x, y)
         # A number as exponent is no child: micrograd keeps it in the label.
-        b, rule = to_the(y)
+        b, rule_of_exponent = to_the(y)
         z = forward(x._data, b)
         if z - z != 0.0:
-            check(row.name, (x._data, b), z)
-        return record(z, (x,), rule)
+            _check(row, (x._data, b), z, True)
+        return record(z, (x,), rule_of_exponent)
 
     return function
 
@@ -148,7 +181,7 @@ def _reduction_rule(row: Reduction) -> Rule:
         terms = [row.partials(*term, z, float(len(columns[0]))) for term in zip(*columns, strict=True)]
         return [partial for column in zip(*terms, strict=True) for partial in column]
 
-    return Rule(row.label, partials)
+    return Rule(row.label, partials, OPCODES[row.name])
 
 
 def _reduce(row: Reduction, rule: Rule, *given: Any) -> Any:
@@ -203,9 +236,14 @@ _SPECIAL_METHODS = {
 }
 
 
+def _rule(row: Row) -> Rule:
+    passes = tuple([text != "0.0" for text in row.partial_texts])
+    return Rule(row.label, row.partials, OPCODES[row.name], () if all(passes) else passes)
+
+
 def _made(row: Row, foreign: Foreign, name: str, first: str = "self") -> Function:
     makers = {1: _unary, 2: _power if row.kind == "POWER" else _binary, 3: _ternary}
-    function = makers[len(row.operands)](row, Rule(row.label, row.partials), foreign)
+    function = makers[len(row.operands)](row, _rule(row), foreign)
     code = function.__code__
     operands = (first, row.parameter or code.co_varnames[1], *code.co_varnames[2:])[: len(code.co_varnames)]
     function.__code__ = code.replace(co_varnames=operands)
@@ -229,18 +267,28 @@ def _without_modulus(power: Function) -> Function:
     return lambda self, other, mod=None, /: power(self, other) if mod is None else NotImplemented
 
 
-def _comparison(compare: Callable[[float, float], bool], ufunc: str) -> Function:
+#: The operators that order, by the label of their row.
+_ORDER = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
+
+
+def _comparison(row: Row) -> Function:
+    compare: Callable[[float, float], bool] = getattr(operator, _ORDER[row.label])
+    node = _made(row, _foreign_operand, row.method)
+
     def function(self: Value, other: Any) -> Any:
-        if isinstance(other, Value) or is_real(other):
-            return compare(self._data, float(other))
-        return _value.array_operator(ufunc, self, other) if is_array(other) else NotImplemented
+        traced = tracer() is not None
+        if is_array(other):
+            return _value.array_operator(row.method, self, other, traced)
+        if not isinstance(other, Value) and not is_real(other):
+            return NotImplemented
+        return node(self, other) if traced else compare(self._data, getattr(other, "_data", other))
 
     return function
 
 
-def _identity(ufunc: str) -> Function:
+def _identity(row: Row) -> Function:
     def function(self: Value, other: Any) -> Any:
-        return _value.array_operator(ufunc, self, other) if is_array(other) else NotImplemented
+        return _value.array_operator(row.method, self, other) if is_array(other) else NotImplemented
 
     return function
 
@@ -257,9 +305,10 @@ def _operators(row: Row) -> dict[str, Function]:
 
 def _members() -> dict[str, Any]:
     """The methods of Value that come from the table, and the comparisons."""
-    members: dict[str, Any] = {"__eq__": _identity("equal"), "__ne__": _identity("not_equal")}
-    for name, ufunc in {"lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal"}.items():
-        members[f"__{name}__"] = _comparison(getattr(operator, name), ufunc)
+    by_label = {row.label: row for row in ROWS}
+    members: dict[str, Any] = {"__eq__": _identity(by_label["=="]), "__ne__": _identity(by_label["!="])}
+    for label, name in _ORDER.items():
+        members[f"__{name}__"] = _comparison(by_label[label])
     for row in ROWS:
         if row.kind != "MATH":
             members |= _operators(row)
@@ -272,6 +321,17 @@ globals().update({row.name: _made(row, _foreign_argument, row.name, "x") for row
 globals().update({row.name: _named(_reduction(row), row, row.name) for row in REDUCTIONS})
 _value.equip(Value, _members())
 Value.__module__ = "fastgrad"
+
+
+_TAKE = Rule("take", lambda index, *entries_and_z: [0.0] * len(entries_and_z), OPCODES["take"])
+
+
+def record_take(operands: list[Any]) -> Any:
+    """Return the node that picks, by the first operand, from the others."""
+    nodes = tuple(_as_list("take", operands))
+    k = nodes[0]._data
+    chosen = nodes[1 + int(k)] if 0.0 <= k < len(nodes) - 1 else nan
+    return record(chosen._data if isinstance(chosen, Value) else chosen, nodes, _TAKE)
 
 
 # ------------------------------------------------------------------------------------------------------- hook

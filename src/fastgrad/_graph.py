@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
-from itertools import count
-from typing import Any, NamedTuple, NoReturn
+from itertools import count, repeat
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from . import _errors
 from ._errors import real
+from ._rules import OPCODES
+
+if TYPE_CHECKING:
+    from ._trace import Tracer
 
 
 class Rule(NamedTuple):
@@ -20,6 +24,9 @@ class Rule(NamedTuple):
 
     label: str
     partials: Callable[..., Iterable[float]]
+    opcode: int
+    passes: tuple[bool, ...] = ()  # for each operand whether its partial is more than a literal 0.0; (): all are
+    numbers: tuple[float, ...] = ()  # operands behind the node's own: an exponent that is a number is no child
     closure: bool = False  # the node's own _backward takes the place of the partials
 
 
@@ -27,13 +34,23 @@ def _no_partials(*_: float) -> tuple[float, ...]:
     return ()
 
 
-_LEAF = Rule("", _no_partials)
-_CONSTANT = Rule("", _no_partials)
+LEAF = Rule("", _no_partials, OPCODES["leaf"])
+CONSTANT = Rule("", _no_partials, OPCODES["const"])
+STALE = Rule("", _no_partials, OPCODES["stale"])
 
+
+class _State(NamedTuple):
+    """What the operations of this thread do besides the usual."""
+
+    off: int = 0  # no_grad contexts, begun inside the recording if there is one
+    tracer: Tracer | None = None
+
+
+_ALL = repeat(True)
 _NOTHING: tuple[Any, ...] = ()  # Python has only one empty tuple
 _serial = count(1).__next__
-_switched_off: ContextVar[int] = ContextVar("switched_off", default=0)
-_recording_off = _switched_off.get
+_state: ContextVar[_State | None] = ContextVar("state", default=None)
+_unusual = _state.get  # None: nothing
 _sweeping: ContextVar[bool] = ContextVar("sweeping", default=False)
 _numbers_are_leaves = False
 
@@ -59,11 +76,16 @@ class Value:
         children: Iterable[Value] = _NOTHING,
         local_grads: Iterable[float] = _NOTHING,
     ) -> None:
-        self._data = data if data.__class__ is float else real("Value(data)", data)
+        number = data if data.__class__ is float else real("Value(data)", data)
+        if _unusual() is not None and hasattr(self, "_serial"):
+            self._refuse("set_data")
+        self._data = number
         self._grad = 0.0
         self._serial = _serial()
         self._operands = ()
-        self._rule = _LEAF
+        self._rule = LEAF
+        if _unusual() is not None:
+            _note(self)
         if label != "":
             self.label = label
         if _op != "" or _children is not _NOTHING or children is not _NOTHING or local_grads is not _NOTHING:
@@ -72,9 +94,11 @@ class Value:
     def _give(self, children: tuple[Value, ...], op: str, local_grads: tuple[float, ...]) -> None:
         if op:
             self._op = op
+        if children:
+            self._refuse("node")
         if children and not _recording_off():
             self._operands = children
-            self._rule = Rule("", lambda *_: local_grads)
+            self._rule = Rule("", lambda *_: local_grads, OPCODES["given" if local_grads else "custom"])
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -84,21 +108,27 @@ class Value:
     @property
     def data(self) -> float:
         """The value, a float."""
+        if _unusual() is not None:
+            self._refuse("data")
         return self._data
 
     @data.setter
     def data(self, data: Any) -> None:
         _ = self._serial  # there is none before __init__ ran, and the error says so
+        self._refuse("set_data")
         self._data = data if data.__class__ is float else real("Value.data", data)
 
     @property
     def grad(self) -> float:
         """The derivative of what backward() was called on, summed over the calls."""
+        if _unusual() is not None:
+            self._refuse("grad")
         return self._grad
 
     @grad.setter
     def grad(self, grad: Any) -> None:
         _ = self._serial
+        self._refuse("grad")
         self._grad = grad if grad.__class__ is float else real("Value.grad", grad)
 
     @property
@@ -122,6 +152,7 @@ class Value:
 
     @property
     def _local_grads(self) -> tuple[float, ...]:
+        self._refuse("rule")
         partials = tuple(self._rule.partials(*map(_data_of, self._operands), self._data))
         return partials or (0.0,) * len(self._operands)
 
@@ -134,19 +165,21 @@ class Value:
     def _backward(self, closure: Callable[[], None]) -> None:
         if not callable(closure):
             raise _errors.not_callable(closure)
+        self._refuse("rule")
         self.__dict__["_backward"] = closure
         if not _recording_off():
             self._rule = self._rule._replace(closure=True)
 
     def _push_grad(self) -> None:
         for child, partial in zip(self._operands, self._local_grads, strict=False):
-            if isinstance(child, Value) and child._rule is not _CONSTANT:
+            if isinstance(child, Value) and child._rule is not CONSTANT:
                 child._grad += self._grad * partial
 
     def backward(self) -> None:
+        self._refuse("backward")
         if _sweeping.get():
             raise _errors.nested_backward()
-        reached = _reached_from(self)
+        reached = reached_from([self])
         adjoints = dict.fromkeys(reached, 0.0)
         adjoints[self._serial] = 1.0
         for serial in sorted(reached, reverse=True):
@@ -155,16 +188,28 @@ class Value:
                 _pass_on(reached[serial], g, adjoints)
 
     def zero_grad(self) -> None:
-        for node in _reached_from(self).values():
+        self._refuse("zero_grad")
+        for node in reached_from([self]).values():
             node._grad = 0.0
 
+    def _refuse(self, what: str) -> None:
+        if tracer() is not None:
+            _errors.refuse(what)
+
     def __bool__(self) -> bool:
-        return self._data != 0.0
+        outcome = self._data != 0.0
+        recording = tracer()
+        if recording is not None:
+            recording.guard(self, outcome)
+        return outcome
 
     def __float__(self) -> float:
+        if _unusual() is not None:
+            self._refuse("float")
         return self._data
 
     def __int__(self) -> int:
+        self._refuse("int")
         return int(self._data)
 
     def __pos__(self) -> Value:
@@ -187,18 +232,36 @@ def _missing_attribute(self: Value, name: str) -> NoReturn:
 _new = object.__new__
 
 
-def record(data: float, operands: tuple[Any, ...], rule: Rule) -> Value:
+def new_node(data: float, operands: tuple[Any, ...], rule: Rule) -> Value:
     node = _new(Value)
     node._data = data
     node._grad = 0.0
     node._serial = _serial()
-    if _recording_off():
-        node._operands = ()
-        node._rule = _LEAF
-    else:
-        node._operands = operands
-        node._rule = rule
+    node._operands = operands
+    node._rule = rule
     return node
+
+
+def record(data: float, operands: tuple[Any, ...], rule: Rule) -> Value:
+    node = new_node(data, operands, rule)
+    return node if _unusual() is None else _recorded(node)
+
+
+def _recorded(node: Value) -> Value:
+    state = _unusual()
+    assert state is not None
+    if state.tracer is not None:
+        state.tracer.own(node)
+        return state.tracer.without_gradient(node) if state.off > 0 else node
+    node._operands = ()
+    node._rule = LEAF
+    return node
+
+
+def _note(leaf: Value) -> None:
+    recording = tracer()
+    if recording is not None:
+        recording.own(leaf)
 
 
 def _number_node(number: float) -> Value:
@@ -206,7 +269,7 @@ def _number_node(number: float) -> Value:
     node = Value(number)
     node._serial = -node._serial
     if not _numbers_are_leaves:
-        node._rule = _CONSTANT
+        node._rule = CONSTANT
     return node
 
 
@@ -217,10 +280,10 @@ def _data_of(operand: Value | float) -> float:
 # ---------------------------------------------------------------------------------------------- reverse sweep
 
 
-def _reached_from(root: Value) -> dict[int, Value]:
-    """Everything that root was computed from, and root, by serial number."""
-    reached = {root._serial: root}
-    stack = [root]
+def reached_from(roots: Iterable[Value]) -> dict[int, Value]:
+    """Everything that the roots were computed from, and the roots, by serial number."""
+    reached = {root._serial: root for root in roots}
+    stack = list(reached.values())
     while stack:
         node = stack.pop()
         for child in node._children if _numbers_are_leaves else node._operands:
@@ -233,14 +296,15 @@ def _reached_from(root: Value) -> dict[int, Value]:
 def _pass_on(node: Value, g: float, adjoints: dict[int, float]) -> None:
     """Add the adjoint g of a node to its gradient, and what follows from it to the adjoints of its operands."""
     node._grad += g
-    operands = node._operands
-    if node._rule.closure:
+    operands, rule = node._operands, node._rule
+    if rule.closure:
         for child, added in _run_closure(node, g):
             adjoints[child._serial] += added
     elif operands:
         data = [x if x.__class__ is float else x._data for x in operands]
-        for child, partial in zip(operands, node._rule.partials(*data, node._data), strict=False):
-            if child.__class__ is not float and child._rule is not _CONSTANT:
+        partials = rule.partials(*data, node._data)
+        for child, partial, passes in zip(operands, partials, rule.passes or _ALL, strict=False):
+            if passes and child.__class__ is not float and child._rule is not CONSTANT:
                 adjoints[child._serial] += g * partial
 
 
@@ -249,7 +313,7 @@ def _run_closure(node: Value, g: float) -> list[tuple[Value, float]]:
 
     For the time of the call .grad holds this sweep's adjoints alone, so that a second sweep passes on what is its own.
     """
-    variables = [x for x in node._operands if isinstance(x, Value) and x._rule is not _CONSTANT]
+    variables = [x for x in node._operands if isinstance(x, Value) and x._rule is not CONSTANT]
     children = list({id(child): child for child in variables}.values())
     saved = [child._grad for child in children]
     total, node._grad = node._grad, g
@@ -277,7 +341,30 @@ def set_micrograd_mode(on: bool) -> None:
 
 def switch_recording(change: int) -> None:
     """Count the no_grad contexts of this thread."""
-    _switched_off.set(_switched_off.get() + change)
+    state = _unusual() or _State()
+    set_state(state._replace(off=state.off + change))
+
+
+def set_state(state: _State | None) -> _State | None:
+    """Change the state of this thread; return what it was."""
+    before = _unusual()
+    _state.set(None if state == _State() else state)
+    return before
+
+
+def begin_tracing(recording: Tracer) -> _State | None:
+    return set_state(_State(0, recording))
+
+
+def tracer() -> Tracer | None:
+    """Return the recording of this thread, the innermost one."""
+    state = _unusual()
+    return None if state is None else state.tracer
+
+
+def _recording_off() -> bool:
+    state = _unusual()
+    return state is not None and state.off > 0
 
 
 def tape_stats() -> dict[str, int]:

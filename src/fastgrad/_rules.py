@@ -49,6 +49,7 @@ from ._ieee import (
 from ._special import (
     digamma,
     erfcx,
+    ndtr,
     polygamma,
 )
 
@@ -131,8 +132,48 @@ def where(x: float, y: float, w: float) -> float:
     return y if x != 0.0 else w
 
 
-def ndtr(x: float) -> float:
-    return 0.5 * erfc(-0.7071067811865476 * x)
+def zmul(x: float, y: float) -> float:
+    return 0.0 if x == 0.0 else x * y
+
+
+def stop_gradient(x: float) -> float:
+    return x
+
+
+def less(x: float, y: float) -> float:
+    return 1.0 if x < y else 0.0
+
+
+def less_equal(x: float, y: float) -> float:
+    return 1.0 if x <= y else 0.0
+
+
+def greater(x: float, y: float) -> float:
+    return 1.0 if x > y else 0.0
+
+
+def greater_equal(x: float, y: float) -> float:
+    return 1.0 if x >= y else 0.0
+
+
+def equal(x: float, y: float) -> float:
+    return 1.0 if x == y else 0.0
+
+
+def not_equal(x: float, y: float) -> float:
+    return 1.0 if x != y else 0.0
+
+
+def logical_and(x: float, y: float) -> float:
+    return 1.0 if x != 0.0 and y != 0.0 else 0.0
+
+
+def logical_or(x: float, y: float) -> float:
+    return 1.0 if x != 0.0 or y != 0.0 else 0.0
+
+
+def logical_not(x: float) -> float:
+    return 1.0 if x == 0.0 else 0.0
 
 
 def log_ndtr(x: float) -> float:
@@ -202,9 +243,9 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "ARITH", "div", "true_divide", "/", ("x", "y"), "Arithmetic", "Quotient.", None, None,
-        "x / y", ("1.0 / y", "-z / y"), "y != 0.0",
+        "x / y", ("1.0 / y", "-z * (1.0 / y)"), "y != 0.0",
         div,
-        lambda x, y, z: (div(1.0, y), div(-z, y)),
+        lambda x, y, z: (div(1.0, y), -z * div(1.0, y)),
         lambda x, y: y != 0.0,
     ),
     Row(
@@ -460,6 +501,83 @@ ROWS: tuple[Row, ...] = (
         lambda x, y, w: True,
     ),
     Row(
+        "MATH", "zmul", "zmul", "zmul", ("x", "y"), "Rounding, signs and choices", "x * y, but 0 where x is 0, also at an infinite or nan y: what an adjoint x passes on through a partial y.", None, None,
+        "sel(x == 0.0, 0.0, x * y)", ("sel(x == 0.0 and y - y != 0.0, 0.0, y)", "x"), "True",
+        zmul,
+        lambda x, y, z: (0.0 if x == 0.0 and y - y != 0.0 else y, x),
+        lambda x, y: True,
+    ),
+    Row(
+        "MATH", "stop_gradient", "stop_gradient", "stop_gradient", ("x",), "Rounding, signs and choices", "x, taken as constant: its derivative is 0.", None, None,
+        "x", ("0.0",), "True",
+        stop_gradient,
+        lambda x, z: (0.0,),
+        lambda x: True,
+    ),
+    Row(
+        "MATH", "less", "less", "<", ("x", "y"), "Comparisons", "1 where x < y, else 0; its derivative is 0, as that of all comparisons.", None, None,
+        "sel(x < y, 1.0, 0.0)", ("0.0", "0.0"), "x != y",
+        less,
+        lambda x, y, z: (0.0, 0.0),
+        lambda x, y: x != y,
+    ),
+    Row(
+        "MATH", "less_equal", "less_equal", "<=", ("x", "y"), "Comparisons", "1 where x <= y, else 0.", None, None,
+        "sel(x <= y, 1.0, 0.0)", ("0.0", "0.0"), "x != y",
+        less_equal,
+        lambda x, y, z: (0.0, 0.0),
+        lambda x, y: x != y,
+    ),
+    Row(
+        "MATH", "greater", "greater", ">", ("x", "y"), "Comparisons", "1 where x > y, else 0.", None, None,
+        "sel(x > y, 1.0, 0.0)", ("0.0", "0.0"), "x != y",
+        greater,
+        lambda x, y, z: (0.0, 0.0),
+        lambda x, y: x != y,
+    ),
+    Row(
+        "MATH", "greater_equal", "greater_equal", ">=", ("x", "y"), "Comparisons", "1 where x >= y, else 0.", None, None,
+        "sel(x >= y, 1.0, 0.0)", ("0.0", "0.0"), "x != y",
+        greater_equal,
+        lambda x, y, z: (0.0, 0.0),
+        lambda x, y: x != y,
+    ),
+    Row(
+        "MATH", "equal", "equal", "==", ("x", "y"), "Comparisons", "1 where x == y, else 0; the operator == of Values compares identity.", None, None,
+        "sel(x == y, 1.0, 0.0)", ("0.0", "0.0"), "x != y",
+        equal,
+        lambda x, y, z: (0.0, 0.0),
+        lambda x, y: x != y,
+    ),
+    Row(
+        "MATH", "not_equal", "not_equal", "!=", ("x", "y"), "Comparisons", "1 where x != y, else 0; the operator != of Values compares identity.", None, None,
+        "sel(x != y, 1.0, 0.0)", ("0.0", "0.0"), "x != y",
+        not_equal,
+        lambda x, y, z: (0.0, 0.0),
+        lambda x, y: x != y,
+    ),
+    Row(
+        "MATH", "logical_and", "logical_and", "and", ("x", "y"), "Comparisons", "1 where x and y are true (not 0), else 0.", None, None,
+        "sel(x != 0.0 and y != 0.0, 1.0, 0.0)", ("0.0", "0.0"), "x != 0.0 and y != 0.0",
+        logical_and,
+        lambda x, y, z: (0.0, 0.0),
+        lambda x, y: x != 0.0 and y != 0.0,
+    ),
+    Row(
+        "MATH", "logical_or", "logical_or", "or", ("x", "y"), "Comparisons", "1 where x or y is true (not 0), else 0.", None, None,
+        "sel(x != 0.0 or y != 0.0, 1.0, 0.0)", ("0.0", "0.0"), "x != 0.0 and y != 0.0",
+        logical_or,
+        lambda x, y, z: (0.0, 0.0),
+        lambda x, y: x != 0.0 and y != 0.0,
+    ),
+    Row(
+        "MATH", "logical_not", "logical_not", "not", ("x",), "Comparisons", "1 where x is 0, else 0.", None, None,
+        "sel(x == 0.0, 1.0, 0.0)", ("0.0",), "x != 0.0",
+        logical_not,
+        lambda x, z: (0.0,),
+        lambda x: x != 0.0,
+    ),
+    Row(
         "MATH", "erf", "erf", "erf", ("x",), "Special functions", "Error function.", None, None,
         "erf(x)", ("1.1283791670955126 * exp(-(x * x))",), "True",
         erf,
@@ -482,7 +600,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "MATH", "ndtr", "ndtr", "ndtr", ("x",), "Special functions", "Normal distribution function.", None, None,
-        "0.5 * erfc(-0.7071067811865476 * x)", ("0.3989422804014327 * exp(-0.5 * (x * x))",), "True",
+        "ndtr(x)", ("0.3989422804014327 * exp(-0.5 * (x * x))",), "True",
         ndtr,
         lambda x, z: (0.3989422804014327 * exp(-0.5 * (x * x)),),
         lambda x: True,
@@ -605,3 +723,86 @@ REDUCTIONS: tuple[Reduction, ...] = (
 )
 
 BY_NAME: dict[str, Row] = {row.name: row for row in ROWS}
+
+#: The opcodes of csrc/ops.h: of the few ways for a node to exist that are no operations, and of the rows.
+OPCODES: dict[str, int] = {
+    "leaf": 0,
+    "const": 1,
+    "const_int": 2,
+    "custom": 3,
+    "given": 4,
+    "take": 5,
+    "stale": 6,
+    "neg": 7,
+    "add": 8,
+    "sub": 9,
+    "mul": 10,
+    "div": 11,
+    "mod": 12,
+    "floordiv": 13,
+    "pow": 14,
+    "abs": 15,
+    "sqrt": 16,
+    "cbrt": 17,
+    "exp": 18,
+    "exp2": 19,
+    "expm1": 20,
+    "log": 21,
+    "log2": 22,
+    "log10": 23,
+    "log1p": 24,
+    "sin": 25,
+    "cos": 26,
+    "tan": 27,
+    "asin": 28,
+    "acos": 29,
+    "atan": 30,
+    "atan2": 31,
+    "sinh": 32,
+    "cosh": 33,
+    "tanh": 34,
+    "asinh": 35,
+    "acosh": 36,
+    "atanh": 37,
+    "hypot": 38,
+    "sign": 39,
+    "floor": 40,
+    "ceil": 41,
+    "fmod": 42,
+    "fmin": 43,
+    "fmax": 44,
+    "minimum": 45,
+    "maximum": 46,
+    "where": 47,
+    "zmul": 48,
+    "stop_gradient": 49,
+    "less": 50,
+    "less_equal": 51,
+    "greater": 52,
+    "greater_equal": 53,
+    "equal": 54,
+    "not_equal": 55,
+    "logical_and": 56,
+    "logical_or": 57,
+    "logical_not": 58,
+    "erf": 59,
+    "erfc": 60,
+    "erfcx": 61,
+    "ndtr": 62,
+    "log_ndtr": 63,
+    "lgamma": 64,
+    "digamma": 65,
+    "polygamma": 66,
+    "relu": 67,
+    "leaky_relu": 68,
+    "elu": 69,
+    "gelu": 70,
+    "silu": 71,
+    "sigmoid": 72,
+    "softplus": 73,
+    "softsign": 74,
+    "sum": 75,
+    "mean": 76,
+    "logsumexp": 77,
+    "dot": 78,
+}

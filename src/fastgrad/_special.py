@@ -10,6 +10,7 @@ from math import ceil, copysign, erfc, floor, inf, isfinite, isnan, log, nan, pi
 from ._ieee import exp
 
 _INV_SQRT_PI = 0.5641895835477563
+_INV_SQRT_2, _INV_SQRT_2_REST = 0.7071067811865476, -4.833646656726457e-17
 _VELTKAMP = 134217729.0  # 2**27 + 1 splits a double into two halves of 26 bits
 
 _FRACTION_TERMS = 10  # of erfcx's continued fraction: full precision for x >= 10
@@ -20,14 +21,31 @@ _MAX_ORDER = 170  # factorials beyond it are not doubles
 _BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798)
 
 
-def _exp_square(x: float) -> float:
-    """exp(x * x), where the rounding error of x * x (T. J. Dekker 1971) would cost abs(x * x) ulp."""
-    square = x * x
+def _halves(x: float) -> tuple[float, float]:
     shifted = _VELTKAMP * x
     high = shifted - (shifted - x)
-    low = x - high
-    error = ((high * high - square) + 2.0 * high * low) + low * low
-    return exp(square) * (1.0 + error)
+    return high, x - high
+
+
+def _product_error(x: float, y: float, product: float) -> float:
+    """x * y - product, exactly, where product is x * y rounded (T. J. Dekker 1971)."""
+    (x_high, x_low), (y_high, y_low) = _halves(x), _halves(y)
+    return ((x_high * y_high - product) + x_high * y_low + x_low * y_high) + x_low * y_low
+
+
+def _exp_square(x: float) -> float:
+    """exp(x * x), where the rounding error of x * x would cost abs(x * x) ulp."""
+    square = x * x
+    return exp(square) * (1.0 + _product_error(x, x, square))
+
+
+def ndtr(x: float, /) -> float:
+    """The normal distribution function, erfc(-x / sqrt(2)) / 2."""
+    y = _INV_SQRT_2 * x
+    if abs(y) > 30.0 or y != y:
+        return erfc(-y) / 2.0
+    error = _product_error(_INV_SQRT_2, x, y) + _INV_SQRT_2_REST * x
+    return 0.5 * erfc(-y) + _INV_SQRT_PI * exp(-(y * y)) * error
 
 
 def erfcx(x: float, /) -> float:

@@ -46,12 +46,15 @@ class ValueMethods:
     __array_priority__ = 1000.0  # so that NumPy's scalars and arrays on the left leave the operation to Value
 
     def __repr__(self: Any) -> str:
+        self._refuse("repr")
         return f"Value(data={self.data}, grad={self.grad})"
 
     def __format__(self: Any, spec: str) -> str:
+        self._refuse("repr")
         return format(self.data, spec) if spec else repr(self)
 
     def __round__(self: Any, digits: int | None = None) -> float:
+        self._refuse("round")
         rounded: float = round(self.data, digits)
         return rounded
 
@@ -61,7 +64,12 @@ class ValueMethods:
     def __ceil__(self: Any) -> Any:
         return self.ceil()
 
+    def __index__(self: Any) -> int:
+        self._refuse("index")
+        raise _errors.not_an_index(self.data)
+
     def __reduce__(self: Any) -> tuple[Any, ...]:
+        self._refuse("copy")
         if self._children or "_backward" in self.__dict__:
             raise _errors.unpicklable(self._op, self.data)
         return copyreg.__newobj__, (type(self),), (self.data, self.grad, self.__dict__)  # type: ignore[attr-defined]
@@ -135,11 +143,11 @@ def initialiser(value_type: type, build: Callable[..., None]) -> Callable[..., N
     return __init__
 
 
-def array_operator(method: str, left: Any, right: Any) -> Any:
-    """What NumPy answers for an operator between a Value and an array."""
+def array_operator(method: str, left: Any, right: Any, traced: bool = False) -> Any:
+    """What NumPy answers for an operator between a Value and an array; where a comparison is traced, Values."""
     import numpy as np
 
-    return getattr(np, method)(left, right)
+    return getattr(np, method)(left, right, dtype=object) if traced else getattr(np, method)(left, right)
 
 
 def equip(value_type: type, members: dict[str, Any]) -> None:

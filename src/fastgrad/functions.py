@@ -5,7 +5,8 @@ Each operation of the table is here under both its names, NumPy's and libm's: ``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
 from typing import Any
 
 from . import _errors
@@ -89,10 +90,63 @@ def softmax(values: Iterable[Any]) -> list[Any]:
     0.25
     """
     terms = _errors.terms("softmax", values)
-    largest = float(max(terms))  # out of the exponents, so that they can neither overflow nor lose digits
+    # Out of the exponents, so that they can neither overflow nor lose digits. A recorded function shall not branch.
+    largest = FUNCTIONS["stop_gradient"](reduce(FUNCTIONS["maximum"], terms) if module.is_recording() else max(terms))
     exps = [FUNCTIONS["exp"](term - largest) for term in terms]
     total = FUNCTIONS["sum"](exps)
     return [e / total for e in exps]
+
+
+def take(table: Any, index: Any) -> Any:
+    """Pick an entry of a table, or a row.
+
+    In a function that is being recorded the index may differ from row to row: the result depends on it, and gradients
+    reach the entry that it picks.
+
+    Parameters
+    ----------
+    table : sequence or array
+        Of Values and numbers, or of rows of them, all of one length.
+    index : int, float or Value
+        A whole number. An int counts from the end where it is negative, as it does in Python; a traced one may not.
+
+    Returns
+    -------
+    Value, float or list
+        The entry; for a table of rows a list.
+
+    Raises
+    ------
+    IndexError
+        If there is no such entry.
+    TypeError
+        If the index is no whole number.
+
+    Examples
+    --------
+    >>> import fastgrad as fg
+    >>> fg.take([0.5, 0.25, 0.125], 2)
+    0.125
+    >>> table = [[fg.Value(1.0), fg.Value(2.0)], [fg.Value(3.0), fg.Value(4.0)]]
+    >>> fg.sum(fg.take(table, 1)).backward()
+    >>> [entry.grad for row in table for entry in row]
+    [0.0, 0.0, 1.0, 1.0]
+    """
+    entries = table.tolist() if hasattr(table, "tolist") else table
+    if isinstance(index, Value) and module.is_recording():
+        return _traced_take(entries, index)
+    found = entries[_errors.whole(index, len(entries), isinstance(index, Value))]
+    return list(found) if isinstance(found, (list, tuple)) else found
+
+
+def _traced_take(entries: Sequence[Any], index: Value) -> Any:
+    size = len(entries)
+    both, same = FUNCTIONS["logical_and"], FUNCTIONS["equal"]
+    if not both(both(index >= 0.0, index < size), same(FUNCTIONS["floor"](index), index)):  # a guard
+        _errors.whole(module.peek(index), size, True)
+    if not any(isinstance(entry, (list, tuple)) or getattr(entry, "ndim", 0) for entry in entries):
+        return module.record_take([index, *entries])
+    return [module.record_take([index, *column]) for column in zip(*entries, strict=True)]
 
 
 module.set_elementwise_hook(elementwise)

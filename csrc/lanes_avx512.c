@@ -1,0 +1,17 @@
+/* The lane stream for AVX-512. */
+#if defined(__x86_64__) && defined(__GNUC__)
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,prefer-vector-width=512"))), \
+                             apply_to = function)
+#else
+#pragma GCC target("avx512f,avx512dq,avx512vl,avx512bw,prefer-vector-width=512")
+#endif
+#define FG_LANES fg_lanes_avx512
+#define FG_LANES_NAME "avx512"
+#define FG_VECTOR 8
+#define FG_HAS_FMA 1
+#include "lanes.h"
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+#endif

@@ -1,0 +1,290 @@
+/* fg_run: cuts a batch into blocks of rows, shares them out to threads, and adds up the sums.
+ *
+ * The unit that threads take is a chunk: with sums FG_CHUNK rows, since a sum is made of the totals of such chunks, and
+ * else as many blocks as keep the threads evenly busy. Chunks are run in whatever order; their totals are added in the
+ * order of the rows. So many chunks go into one round that their totals fit into memory set aside for them. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "block.h"
+#include "linked.h"
+#include "pool.h"
+#include "reduce.h"
+#include "tape.h"
+
+enum {
+    LINE = 8,                  /* doubles in a cache line                                              */
+    TOTALS = 1 << 20,          /* about so many chunk totals in a round                                */
+    THREAD_WORK = 200 * 1000,  /* so many lane instructions are worth waking a thread for              */
+    POLL_WORK = 1 << 22,       /* so many lie between two looks at the clock, about a millisecond      */
+};
+static const size_t PAST_CACHE = (size_t)8 << 20; /* bytes of outputs that had better not go through the cache */
+static const double POLL_SECONDS = 0.05;
+
+typedef struct job {
+    const fg_code *code;
+    const fg_batch *batch;
+    const fg_lanes *lanes;
+    struct fg_pool *pool;
+    size_t chunk_rows, chunks, first_chunk; /* the first of this round */
+    fg_array *input, *output;
+    fg_parts *sum;       /* what the rounds so far have given    */
+    double *totals;      /* of each chunk of this round, each sum */
+    double *uniforms;
+    int past_cache;
+    size_t stage;        /* bytes of fg_block.stage               */
+    clock_t polled;
+    int status;
+} job;
+
+/* ------------------------------------------------------------------------------------------------- columns, and the stage */
+
+static int neighbours(const fg_column *c)
+{
+    return (uintptr_t)c[1].data == (uintptr_t)c[0].data + sizeof(double) && c[1].stride == c[0].stride;
+}
+
+static void describe(fg_array *array, const fg_column *column, size_t n)
+{
+    for (size_t i = n; i-- > 0;) {
+        uint32_t run = i + 1 < n && neighbours(column + i) ? array[i + 1].run + 1 : 1;
+        array[i] = (fg_array){column[i].data, column[i].stride, run, FG_DIRECT};
+    }
+}
+
+/* Rows of outputs that fill an array without gaps are assembled a block at a time, because what goes past the cache has
+ * to go there in whole lines. Returns the bytes that this takes. */
+static size_t stage_rows(fg_array *output, size_t n, size_t lanes)
+{
+    size_t stage = 0;
+    for (size_t i = 0, run; i < n; i += run) {
+        run = output[i].run;
+        if (run == 1 || output[i].stride != (ptrdiff_t)(run * sizeof(double)))
+            continue;
+        for (size_t k = 0; k < run; k++)
+            output[i + k].stage = stage + k * sizeof(double);
+        stage += lanes * run * sizeof(double);
+    }
+    return stage;
+}
+
+static void put_stage(const job *j, const fg_block *b)
+{
+    for (size_t i = 0, n = j->code->outputs - j->code->guards; i < n; i += j->output[i].run) {
+        const fg_array *to = j->output + i;
+        if (to->stage != FG_DIRECT)
+            j->lanes->copy_past_cache(to->data + to->stride * (ptrdiff_t)b->row, b->stage + to->stage,
+                                      b->rows * (size_t)to->stride);
+    }
+}
+
+/* -------------------------------------------------------------------------------------------------------------- workers */
+
+static size_t round_up(size_t n, size_t unit)
+{
+    return (n + unit - 1) / unit * unit;
+}
+
+/* A worker's scratch: uniforms and slots, the parts of the sums, the flags of the lanes, the stage. */
+static double *scratch(const job *j, unsigned worker, fg_block *b)
+{
+    const fg_code *code = j->code;
+    size_t parts = round_up(code->linked->places, LINE), left = parts + (size_t)FG_PARTS * code->sums,
+           stage = left + FG_MAX_LANES / sizeof(double), size = stage + j->stage / sizeof(double);
+    double *base = fg_pool_scratch(j->pool, worker, size * sizeof *base);
+    *b = (fg_block){.words = code->linked->lane, .base = base, .first_slot = code->linked->first_slot,
+                    .input = j->input, .output = j->output, .past_cache = j->past_cache};
+    if (base) {
+        b->parts = base + parts;
+        b->left = code->guards ? (uint8_t *)(base + left) : NULL;
+        b->stage = (char *)(base + stage);
+    }
+    return base;
+}
+
+static void run_block(const job *j, fg_block *b)
+{
+    b->lanes = round_up(b->rows, 8);
+    if (b->left)
+        memset(b->left, 0, b->lanes);
+    j->lanes->run(b);
+    if (b->left && j->batch->left)
+        memcpy(j->batch->left + b->row, b->left, b->rows);
+    if (j->stage)
+        put_stage(j, b);
+}
+
+/* Only the calling thread asks: in a Python program it is the one that may run Python code. */
+static int interrupted(job *j)
+{
+    clock_t now = clock();
+    if (!j->batch->poll || (double)(now - j->polled) < POLL_SECONDS * CLOCKS_PER_SEC)
+        return 0;
+    j->polled = now;
+    return j->batch->poll(j->batch->poll_argument) != 0;
+}
+
+static void stop(job *j, int status)
+{
+    j->status = status;
+    fg_pool_stop(j->pool);
+}
+
+static int must_stop(job *j, unsigned worker)
+{
+    if (worker == 0 && interrupted(j))
+        stop(j, FG_STOPPED);
+    return fg_pool_stopped(j->pool);
+}
+
+static void run_chunks(void *argument, unsigned worker)
+{
+    job *j = argument;
+    const fg_code *code = j->code;
+    fg_block b;
+    size_t task, work = 0; /* since the last look whether to go on */
+    if (!scratch(j, worker, &b)) {
+        if (worker == 0) /* else the others do it */
+            stop(j, FG_NO_MEMORY);
+        return;
+    }
+    memcpy(b.base, j->uniforms, code->uniforms * sizeof *b.base);
+    while (fg_pool_next(j->pool, &task)) {
+        size_t first = (j->first_chunk + task) * j->chunk_rows, left = j->batch->rows - first,
+               end = first + (left < j->chunk_rows ? left : j->chunk_rows);
+        memset(b.parts, 0, (size_t)FG_PARTS * code->sums * sizeof *b.parts);
+        for (b.row = first; b.row < end; b.row += b.rows) {
+            b.rows = end - b.row < code->lanes ? end - b.row : code->lanes;
+            run_block(j, &b);
+            work += (size_t)code->lane_size * code->lanes;
+            if (work > POLL_WORK && must_stop(j, worker))
+                return;
+            work %= POLL_WORK;
+        }
+        for (size_t s = 0; s < code->sums; s++)
+            j->totals[task * code->sums + s] = fg_parts_total((const fg_parts *)b.parts + s);
+    }
+}
+
+/* ----------------------------------------------------------------------------------------------------------- the batch */
+
+static void add_totals(const job *j, size_t chunks)
+{
+    for (size_t c = 0; c < chunks; c++)
+        for (size_t s = 0; s < j->code->sums; s++)
+            fg_parts_add(j->sum + s, (uint32_t)((j->first_chunk + c) % FG_PARTS), j->totals[c * j->code->sums + s]);
+}
+
+static void run_rounds(job *j, unsigned threads, size_t chunks_a_round)
+{
+    for (; j->first_chunk < j->chunks && j->status == FG_OK; j->first_chunk += chunks_a_round) {
+        size_t left = j->chunks - j->first_chunk, chunks = left < chunks_a_round ? left : chunks_a_round;
+        fg_pool_run(j->pool, threads, chunks, run_chunks, j);
+        if (j->status == FG_OK)
+            add_totals(j, chunks);
+    }
+    for (size_t s = 0; s < j->code->sums; s++)
+        j->batch->sum[s] = fg_parts_total(j->sum + s);
+}
+
+/* How many threads have enough to do. */
+static unsigned threads_for(const job *j)
+{
+    double wanted = (double)j->batch->rows * j->code->lane_size / THREAD_WORK + 1.0;
+    unsigned threads = fg_pool_threads(j->pool);
+    return wanted < threads ? (unsigned)wanted : threads;
+}
+
+/* Chunks of whole blocks, eight or so for each thread, so that those that are done early take over from the others. */
+static size_t chunk_rows(const job *j, unsigned threads)
+{
+    size_t lanes = j->code->lanes ? j->code->lanes : 1; /* 0 without a lane stream */
+    return j->code->sums ? FG_CHUNK : round_up(j->batch->rows / (8 * threads) + 1, lanes);
+}
+
+/* All memory of the call but the workers' scratch. */
+static void *workspace(job *j, size_t chunks_a_round, size_t outputs)
+{
+    const fg_code *code = j->code;
+    size_t uniforms = code->uniforms * sizeof(double), sums = code->sums * sizeof(fg_parts),
+           totals = chunks_a_round * code->sums * sizeof(double), arrays = (code->inputs + outputs) * sizeof(fg_array);
+    char *memory = malloc(uniforms + sums + totals + arrays + 1);
+    if (memory) {
+        j->uniforms = (double *)memory;
+        j->sum = (fg_parts *)(memory + uniforms);
+        j->totals = (double *)(memory + uniforms + sums);
+        j->input = (fg_array *)(memory + uniforms + sums + totals);
+        j->output = j->input + code->inputs;
+        memset(j->sum, 0, sums);
+        describe(j->input, j->batch->input, code->inputs);
+        describe(j->output, j->batch->output, outputs);
+    }
+    return memory;
+}
+
+static void run_uniform(const job *j)
+{
+    const fg_code *code = j->code;
+    fg_uniforms_init(code, j->uniforms);
+    if (code->uniform_inputs)
+        memcpy(j->uniforms + code->constants, j->batch->uniform_input, code->uniform_inputs * sizeof *j->uniforms);
+    fg_run_uniform(code, j->uniforms);
+}
+
+/* Without a lane stream all rows are alike. */
+static void fill_rows(const job *j)
+{
+    const fg_code *code = j->code;
+    const fg_batch *batch = j->batch;
+    for (size_t k = 0; k < code->outputs - code->guards; k++) {
+        const double value = j->uniforms[code->uniform_output[k]];
+        for (size_t i = 0; i < batch->rows; i++)
+            *(double *)(batch->output[k].data + batch->output[k].stride * (ptrdiff_t)i) = value;
+    }
+    if (batch->left)
+        memset(batch->left, 0, batch->rows);
+}
+
+static int run(job *j)
+{
+    const fg_code *code = j->code;
+    unsigned threads = threads_for(j);
+    size_t rows = j->batch->rows, outputs = code->sums ? 0 : code->outputs - code->guards;
+    j->chunk_rows = chunk_rows(j, threads);
+    j->chunks = rows / j->chunk_rows + (rows % j->chunk_rows != 0);
+    size_t a_round = code->sums ? TOTALS / code->sums + 4 * threads : j->chunks;
+    a_round = a_round < j->chunks ? a_round : j->chunks;
+    void *memory = workspace(j, a_round, outputs);
+    if (!memory)
+        return FG_NO_MEMORY;
+    j->past_cache = outputs * sizeof(double) > PAST_CACHE / (rows + 1);
+    if (j->past_cache)
+        j->stage = stage_rows(j->output, outputs, code->lanes);
+    run_uniform(j);
+    if (code->lane_size)
+        run_rounds(j, threads, a_round);
+    else
+        fill_rows(j);
+    free(memory);
+    return j->status;
+}
+
+int fg_run(const fg_code *code, const fg_batch *batch, struct fg_pool *pool)
+{
+    const fg_lanes *lanes = fg_lanes_of(batch->isa);
+    struct fg_pool *own = NULL;
+    if (!lanes)
+        return FG_BAD_PROGRAM;
+    if (!pool || !fg_pool_enter(pool)) {
+        int status = fg_pool_new(1, &own);
+        if (status != FG_OK)
+            return status;
+        fg_pool_enter(pool = own);
+    }
+    job j = {.code = code, .batch = batch, .lanes = lanes, .pool = pool, .polled = clock()};
+    int status = run(&j);
+    fg_pool_leave(pool);
+    fg_pool_free(own);
+    return status;
+}
