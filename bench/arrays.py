@@ -177,6 +177,7 @@ class Torch(Column):
     """PyTorch, eager; torch.func where each row's gradient of a vector that they share is wanted."""
 
     package = "torch"
+    cannot = frozenset({"prepare"})
 
     def __init__(self, problem: Problem, data: Sequence[Array]) -> None:
         super().__init__(problem, data)

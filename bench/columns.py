@@ -194,10 +194,13 @@ class Casadi(Column):
         vectors = [ca.SX.sym(f"x{i}", size or 1) for i, size in enumerate(self.sizes)]
         arguments = [v if size is None else ca.vertsplit(v) for v, size in zip(vectors, self.sizes, strict=True)]
         value = problem.program(m, *arguments)
-        gradient = ca.gradient(value, ca.vertcat(*(vectors[i] for i in problem.wrt)))
+        derivative = ca.gradient(value, ca.vertcat(*(vectors[i] for i in problem.wrt)))
         large = problem.program.__name__ in LARGE
-        function = ca.Function("f", vectors, [value, gradient], self.options("-O1") if large or self.rows == 1 else {})
-        self.one = Buffers(function, [np.array(array) for array in problem.first(data)], np.empty(1), *self.space()[1:])
+        function = ca.Function(
+            "f", vectors, [value, derivative], self.options("-O1") if large or self.rows == 1 else {}
+        )
+        gradient = np.empty((1, problem.width()))
+        self.one = Buffers(function, [np.array(array) for array in self.first], np.empty(1), gradient)
         self.results = self.space()
         if self.rows > 1:
             self.prepare_blocks(ca, function, {} if large else self.options("-O3"))

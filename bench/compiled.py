@@ -40,6 +40,8 @@ COLUMNS: dict[str, type[Column]] = {
 PEERS = tuple(COLUMNS)[2:]
 QUICK_COLUMNS = ("fastgrad", "NumPy")
 SLOW_NS = 5e9  # a column that has taken so long has had its turns
+FEW = 4096  # rows with which preparing is timed
+UNPREPARED = ("PyTorch", "NumPy")  # libraries that run what they are told at once
 ONE_THREAD = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
@@ -100,7 +102,7 @@ def workload(name: str, rounds: int, full: bool) -> dict[str, Figures]:
     for part in dict.fromkeys(part for worker in workers.values() for part in worker.ready["parts"]):
         able = {column: worker for column, worker in workers.items() if part in worker.ready["parts"]}
         results[part] = take_turns(able, part, rounds, per=rows if part == "batch" else 1)
-    prepare = {column: {"median": worker.ready["prepare"]} for column, worker in workers.items() if column != "NumPy"}
+    prepare = {c: {"median": worker.ready["prepare"]} for c, worker in workers.items() if c not in UNPREPARED}
     results.setdefault("prepare", prepare)
     if name == "black_scholes":
         able = {column: worker for column, worker in workers.items() if worker.ready["threads"]}
@@ -189,6 +191,12 @@ def prepared(kind: type[Column], problem: Problem, data: Sequence[Array]) -> tup
     return column, result, cpu() - start
 
 
+def preparing(kind: type[Column], problem: Problem) -> float:
+    """Return the CPU nanoseconds that it takes to prepare, on few rows, so that the first run takes hardly any."""
+    column, _, first = prepared(kind, problem, problem.data(FEW))
+    return max(0.0, first - timed(next(iter(column.parts().values())))["cpu"])
+
+
 def serve(name: str, kind: type[Column], rows: int) -> None:
     """Prepare, compare, and run what standard input names."""
     answers = os.fdopen(os.dup(1), "w")
@@ -196,17 +204,20 @@ def serve(name: str, kind: type[Column], rows: int) -> None:
     problem, data = PROBLEMS[name], PROBLEMS[name].data(rows)
     for module in (kind.package, *kind.modules):
         importlib.import_module(module)
+    prepare = preparing(kind, problem) if rows > FEW else None
     column, result, first = prepared(kind, problem, data)
     parts, expected = column.parts(), BY_HAND[name](*data)
     costs = {}
     for part, run in parts.items():
         compare(column, part, run() if costs else result, data, expected)
         costs[part] = timed(run)["cpu"]
-    said = {"prepare": max(0.0, first - next(iter(costs.values()))), "threads": column.threads(1)}
+    if prepare is None:
+        prepare = max(0.0, first - next(iter(costs.values())))
     if name == "prepare":
         parts, costs = {"prepare": lambda: prepared(kind, problem, data)}, {"prepare": first}
     inner = {part: max(1, int(SAMPLE_NS / cost)) for part, cost in costs.items()}
-    print(json.dumps(said | {"parts": list(parts)}), file=answers, flush=True)
+    said = {"parts": list(parts), "prepare": prepare, "threads": column.threads(1)}
+    print(json.dumps(said), file=answers, flush=True)
     for line in sys.stdin:
         part, threads = line.split()
         column.threads(int(threads))
