@@ -123,6 +123,8 @@ class Fastgrad(Column):
 
         self.f = self.fg.compile(program, signature=problem.signature, fastmath=self.fastmath)
         value, gradient = self.space()
+        if not any(self.sizes[i] for i in problem.wrt):
+            gradient = np.empty(gradient.shape, order="F")  # numbers: an array for each, as when there is no `out`
         starts = np.cumsum([self.sizes[i] or 1 for i in problem.wrt])[:-1]
         views = np.split(gradient, starts, axis=1)
         self.out = value, tuple(v if self.sizes[i] else v[:, 0] for i, v in zip(problem.wrt, views, strict=True))
