@@ -18,6 +18,13 @@ typedef struct fg_array {
     size_t stage;
 } fg_array;
 
+/* So many lines of a stage have yet to go past the cache. */
+typedef struct fg_drain {
+    double *to;
+    const double *from;
+    size_t lines;
+} fg_drain;
+
 typedef struct fg_block {
     const uint32_t *words; /* linked.h */
     double *base;
@@ -26,6 +33,7 @@ typedef struct fg_block {
     size_t lanes;     /* rows, rounded up to a multiple of eight; the lanes behind the rows repeat the last row */
     const fg_array *input, *output;
     char *stage;
+    fg_drain **drain; /* the one at work of those of the block before; the last has no lines */
     int past_cache; /* outputs are so large that they had better not go through the cache */
     double *parts;  /* eight for each sum, reduce.h; the block's first row belongs to part 0 */
     uint8_t *left;  /* for each lane, whether a guard failed; NULL where there are no guards */
@@ -35,6 +43,7 @@ typedef struct fg_lanes {
     const char *name;
     void (*run)(const fg_block *block);
     void (*copy_past_cache)(void *to, const void *from, size_t bytes); /* whole doubles */
+    void (*end_stream)(void); /* after stores past the cache, before another thread may read them */
 } fg_lanes;
 
 /* The instruction sets that this build has; fg_isa says which of them the machine has. */

@@ -69,7 +69,72 @@ static FG_NOINLINE int guard_rows(const fg_block *b, const uint32_t *p)
 
 /* ------------------------------------------------------------------------------------- instructions of many operands */
 
-/* They are run over groups of lanes: FG_GROUP lanes, and then eight by eight. */
+#define FG_EACH8(_, ...) \
+    _(0, __VA_ARGS__) _(1, __VA_ARGS__) _(2, __VA_ARGS__) _(3, __VA_ARGS__) \
+    _(4, __VA_ARGS__) _(5, __VA_ARGS__) _(6, __VA_ARGS__) _(7, __VA_ARGS__)
+
+/* Whether the first operands of all pairs are uniform and the second are not, as in a layer of a network. */
+static FG_INLINE int weights_and_lanes(const fg_block *b, const uint32_t *place, uint32_t count)
+{
+    int others = 0;
+    for (uint32_t k = 0; k < count; k++)
+        others |= (place[k] >= b->first_slot) | (place[count + k] < b->first_slot);
+    return !others;
+}
+
+/* A reduction, whose terms are arithmetic and become vectors as they stand: p is the instruction, `second` says whether
+ * its terms have two operands. The parts of the sums of one or two vectors of lanes stay in registers. */
+#define FG_CLEAR(j, s) s[j] = fg_splat(0.0);
+#define FG_ADD_AT(s, lane, second, term) { \
+        const fg_vector x = usual ? fg_splat(b->base[place[0]]) : operand(b, place[0], lane), \
+                        y = !second ? x : usual ? fg_load(b->base + place[count] + lane) : operand(b, place[count], lane); \
+        (void)y; \
+        s += term; \
+    }
+#define FG_ADD_TERM(j, both, ...) \
+    FG_ADD_AT(part[j], lane, __VA_ARGS__) \
+    if (both) \
+        FG_ADD_AT(next[j], lane + FG_VECTOR, __VA_ARGS__) \
+    place++;
+#define FG_ADD_LEFT(j, ...) if (j < left) { FG_ADD_TERM(j, __VA_ARGS__) }
+#define FG_REDUCTION(name, second, term, finish) \
+    static FG_INLINE void reduce_##name##_at(const fg_block *b, const uint32_t *p, size_t lane, int both, int usual) \
+    { \
+        const uint32_t *place = p + 3, count = second ? p[2] / 2 : p[2], left = count % FG_PARTS; \
+        const double n = (double)count; \
+        double *z = b->base + p[1] + lane; \
+        fg_vector part[FG_PARTS], next[FG_PARTS], s; \
+        FG_EACH8(FG_CLEAR, part) \
+        FG_EACH8(FG_CLEAR, next) \
+        for (const uint32_t *end = place + (count - left); place < end;) { \
+            FG_EACH8(FG_ADD_TERM, both, second, term) \
+        } \
+        FG_EACH8(FG_ADD_LEFT, both, second, term) \
+        (void)n; \
+        s = FG_PARTS_TOTAL(part); \
+        fg_store(z, finish); \
+        if (both) { \
+            s = FG_PARTS_TOTAL(next); \
+            fg_store(z + FG_VECTOR, finish); \
+        } \
+    } \
+    static FG_INLINE void reduce_##name##_lanes(const fg_block *b, const uint32_t *p, int usual) \
+    { \
+        size_t lane = 0; \
+        for (; lane + 2 * FG_VECTOR <= b->lanes; lane += 2 * FG_VECTOR) \
+            reduce_##name##_at(b, p, lane, 1, usual); \
+        for (; lane < b->lanes; lane += FG_VECTOR) \
+            reduce_##name##_at(b, p, lane, 0, usual); \
+    } \
+    static FG_NOINLINE void reduce_##name(const fg_block *b, const uint32_t *p) \
+    { \
+        if (second && weights_and_lanes(b, p + 3, p[2] / 2)) \
+            reduce_##name##_lanes(b, p, 1); \
+        else \
+            reduce_##name##_lanes(b, p, 0); \
+    }
+
+/* One whose terms need the largest first, and functions: over groups of lanes. */
 #define FG_GROUP 32
 
 /* The lanes of an operand; those of a uniform one are made in `splat`. */
@@ -95,44 +160,26 @@ static FG_INLINE void largest(const fg_block *b, const uint32_t *place, uint32_t
     }
 }
 
-static FG_INLINE void clear(double part[FG_PARTS][FG_GROUP], size_t n)
-{
-    for (size_t k = 0; k < FG_PARTS; k++)
-        for (size_t i = 0; i < n; i += FG_VECTOR)
-            fg_store(part[k] + i, fg_splat(0.0));
-}
-
-static FG_INLINE void totals(double part[FG_PARTS][FG_GROUP], size_t n, double *s)
-{
-    for (size_t i = 0; i < n; i += FG_VECTOR) {
-        const fg_vector p[] = {fg_load(part[0] + i), fg_load(part[1] + i), fg_load(part[2] + i), fg_load(part[3] + i),
-                               fg_load(part[4] + i), fg_load(part[5] + i), fg_load(part[6] + i), fg_load(part[7] + i)};
-        fg_store(s + i, FG_PARTS_TOTAL(p));
-    }
-}
-
-/* A reduction: p is the instruction. `second` says whether its terms have two operands. */
-#define FG_REDUCTION(name, second, term_of) \
+#define FG_SHIFTED_REDUCTION(name) \
     static FG_INLINE void reduce_##name##_group(const fg_block *b, const uint32_t *p, size_t lane, size_t n) \
     { \
-        _Alignas(64) double part[FG_PARTS][FG_GROUP], m[FG_GROUP], s[FG_GROUP], splat[2][FG_GROUP]; \
-        const uint32_t *place = p + 3, count = second ? p[2] / 2 : p[2]; \
+        _Alignas(64) double part[FG_PARTS][FG_GROUP] = {{0.0}}, m[FG_GROUP], splat[FG_GROUP]; \
+        const uint32_t *place = p + 3, count = p[2]; \
         double *z = b->base + p[1] + lane; \
         largest(b, place, count, lane, n, m); \
-        clear(part, n); \
         for (uint32_t k = 0; k < count; k++) { \
             double *sum = part[k % FG_PARTS]; \
-            const double *x = lanes_of(b, place[k], lane, n, splat[0]); \
-            const double *y = second ? lanes_of(b, place[count + k], lane, n, splat[1]) : x; \
-            (void)y; \
+            const double *x = lanes_of(b, place[k], lane, n, splat); \
             FG_INDEPENDENT \
             for (size_t i = 0; i < n; i++) \
-                sum[i] += term_of; \
+                sum[i] += fg_##name##_term(x[i], m[i]); \
         } \
-        totals(part, n, s); \
         FG_INDEPENDENT \
-        for (size_t i = 0; i < n; i++) \
-            z[i] = fg_##name##_finish(s[i], m[i], (double)count); \
+        for (size_t i = 0; i < n; i++) { \
+            const double p[] = {part[0][i], part[1][i], part[2][i], part[3][i], \
+                                part[4][i], part[5][i], part[6][i], part[7][i]}; \
+            z[i] = fg_##name##_finish(FG_PARTS_TOTAL(p), m[i], (double)count); \
+        } \
     } \
     static FG_NOINLINE void reduce_##name(const fg_block *b, const uint32_t *p) \
     { \
@@ -142,10 +189,12 @@ static FG_INLINE void totals(double part[FG_PARTS][FG_GROUP], size_t n, double *
         for (; lane < b->lanes; lane += 8) \
             reduce_##name##_group(b, p, lane, 8); \
     }
-#define REDUCE1(name, ...) FG_REDUCTION(name, 0, fg_##name##_term(x[i], m[i]))
-#define REDUCE2(name, ...) FG_REDUCTION(name, 1, fg_##name##_term(x[i], y[i]))
+#define REDUCE1(name, method, label, term, finish, ...) FG_REDUCTION(name, 0, term, finish)
+#define REDUCE2(name, method, label, term, finish, ...) FG_REDUCTION(name, 1, term, finish)
+#define SHIFTED1(name, ...) FG_SHIFTED_REDUCTION(name)
 #include "ops.def"
 #undef FG_REDUCTION
+#undef FG_SHIFTED_REDUCTION
 
 /* The operand behind the first that the first says; nan where it says none. */
 static FG_NOINLINE void take_rows(const fg_block *b, const uint32_t *p)
@@ -346,7 +395,11 @@ static void run_lanes(const fg_block *b)
 static void copy(void *to, const void *from, size_t bytes)
 {
     copy_past_cache(to, from, bytes / sizeof(double));
+}
+
+static void end_stream(void)
+{
     fg_stream_end();
 }
 
-const fg_lanes FG_LANES = {FG_LANES_NAME, run_lanes, copy};
+const fg_lanes FG_LANES = {FG_LANES_NAME, run_lanes, copy, end_stream};

@@ -33,10 +33,15 @@ typedef struct job {
     double *totals;      /* of each chunk of this round, each sum */
     double *uniforms;
     int past_cache;
-    size_t stage;        /* bytes of fg_block.stage               */
+    size_t stage, staged; /* bytes of a stage; arrays in it       */
     clock_t polled;
     int status;
 } job;
+
+static size_t round_up(size_t n, size_t unit)
+{
+    return (n + unit - 1) / unit * unit;
+}
 
 /* ------------------------------------------------------------------------------------------------- columns, and the stage */
 
@@ -54,8 +59,8 @@ static void describe(fg_array *array, const fg_column *column, size_t n)
 }
 
 /* Rows of outputs that fill an array without gaps are assembled a block at a time, because what goes past the cache has
- * to go there in whole lines. Returns the bytes that this takes. */
-static size_t stage_rows(fg_array *output, size_t n, size_t lanes)
+ * to go there in whole lines; it goes while the next block is run. Returns the bytes that this takes. */
+static size_t stage_rows(fg_array *output, size_t n, size_t lanes, size_t *arrays)
 {
     size_t stage = 0;
     for (size_t i = 0, run; i < n; i += run) {
@@ -64,55 +69,92 @@ static size_t stage_rows(fg_array *output, size_t n, size_t lanes)
             continue;
         for (size_t k = 0; k < run; k++)
             output[i + k].stage = stage + k * sizeof(double);
-        stage += lanes * run * sizeof(double);
+        stage += round_up(lanes * run, LINE) * sizeof(double);
+        ++*arrays;
     }
     return stage;
 }
 
-static void put_stage(const job *j, const fg_block *b)
+/* All but what is no whole line of the destination: that is copied at once. */
+static fg_drain whole_lines(double *to, const double *from, size_t n)
+{
+    size_t head = (size_t)-(ptrdiff_t)((uintptr_t)to / sizeof *to) % LINE, lines, tail;
+    head = head < n ? head : n;
+    lines = (n - head) / LINE;
+    tail = head + lines * LINE;
+    memcpy(to, from, head * sizeof *to);
+    memcpy(to + tail, from + tail, (n - tail) * sizeof *to);
+    return (fg_drain){to + head, from + head, lines};
+}
+
+static void finish_drain(const job *j, fg_drain *d)
+{
+    for (; d->lines; d++)
+        j->lanes->copy_past_cache(d->to, d->from, d->lines * LINE * sizeof *d->to);
+}
+
+/* What the block has assembled, a drain for each array. */
+static void begin_drain(const job *j, const fg_block *b, fg_drain *d)
 {
     for (size_t i = 0, n = j->code->outputs - j->code->guards; i < n; i += j->output[i].run) {
         const fg_array *to = j->output + i;
-        if (to->stage != FG_DIRECT)
-            j->lanes->copy_past_cache(to->data + to->stride * (ptrdiff_t)b->row, b->stage + to->stage,
-                                      b->rows * (size_t)to->stride);
+        if (to->stage == FG_DIRECT)
+            continue;
+        *d = whole_lines((double *)(to->data + to->stride * (ptrdiff_t)b->row), (double *)(b->stage + to->stage),
+                         b->rows * to->run);
+        d += d->lines != 0;
     }
+    d->lines = 0;
 }
 
 /* -------------------------------------------------------------------------------------------------------------- workers */
 
-static size_t round_up(size_t n, size_t unit)
-{
-    return (n + unit - 1) / unit * unit;
-}
+typedef struct worker {
+    unsigned number;
+    fg_block block;
+    fg_drain *drains, *drain; /* of the block before; at work */
+    char *stage;              /* of the block before          */
+    size_t work;              /* since the last look whether to go on */
+} worker;
 
-/* A worker's scratch: uniforms and slots, the parts of the sums, the flags of the lanes, the stage. */
-static double *scratch(const job *j, unsigned worker, fg_block *b)
+/* A worker's scratch: uniforms and slots, the parts of the sums, the flags of the lanes, two stages: of the block that is
+ * run and of the one before, and the drains of the latter. */
+static int begin_work(const job *j, unsigned number, worker *w)
 {
     const fg_code *code = j->code;
     size_t parts = round_up(code->linked->places, LINE), left = parts + (size_t)FG_PARTS * code->sums,
-           stage = left + FG_MAX_LANES / sizeof(double), size = stage + j->stage / sizeof(double);
-    double *base = fg_pool_scratch(j->pool, worker, size * sizeof *base);
-    *b = (fg_block){.words = code->linked->lane, .base = base, .first_slot = code->linked->first_slot,
-                    .input = j->input, .output = j->output, .past_cache = j->past_cache};
-    if (base) {
-        b->parts = base + parts;
-        b->left = code->guards ? (uint8_t *)(base + left) : NULL;
-        b->stage = (char *)(base + stage);
-    }
-    return base;
+           stage = left + FG_MAX_LANES / sizeof(double), drains = stage + 2 * j->stage / sizeof(double),
+           size = drains + ((j->staged + 1) * sizeof(fg_drain) + sizeof(double) - 1) / sizeof(double);
+    double *base = fg_pool_scratch(j->pool, number, size * sizeof *base);
+    if (!base)
+        return FG_NO_MEMORY;
+    w->drains = w->drain = (fg_drain *)(base + drains);
+    w->drain->lines = 0;
+    w->stage = (char *)(base + stage) + j->stage;
+    w->block = (fg_block){.words = code->linked->lane, .base = base, .first_slot = code->linked->first_slot,
+                          .input = j->input, .output = j->output, .past_cache = j->past_cache,
+                          .drain = j->stage ? &w->drain : NULL, .stage = (char *)(base + stage), .parts = base + parts,
+                          .left = code->guards ? (uint8_t *)(base + left) : NULL};
+    memcpy(base, j->uniforms, code->uniforms * sizeof *base);
+    return FG_OK;
 }
 
-static void run_block(const job *j, fg_block *b)
+static void run_block(const job *j, worker *w)
 {
+    fg_block *b = &w->block;
     b->lanes = round_up(b->rows, 8);
     if (b->left)
         memset(b->left, 0, b->lanes);
     j->lanes->run(b);
     if (b->left && j->batch->left)
         memcpy(j->batch->left + b->row, b->left, b->rows);
-    if (j->stage)
-        put_stage(j, b);
+    if (j->stage) {
+        char *stage = b->stage;
+        finish_drain(j, w->drain);
+        begin_drain(j, b, w->drain = w->drains);
+        b->stage = w->stage;
+        w->stage = stage;
+    }
 }
 
 /* Only the calling thread asks: in a Python program it is the one that may run Python code. */
@@ -131,40 +173,46 @@ static void stop(job *j, int status)
     fg_pool_stop(j->pool);
 }
 
-static int must_stop(job *j, unsigned worker)
+static int must_stop(job *j, unsigned number)
 {
-    if (worker == 0 && interrupted(j))
+    if (number == 0 && interrupted(j))
         stop(j, FG_STOPPED);
     return fg_pool_stopped(j->pool);
 }
 
-static void run_chunks(void *argument, unsigned worker)
+static void run_chunk(job *j, worker *w, size_t task)
+{
+    const fg_code *code = j->code;
+    fg_block *b = &w->block;
+    size_t first = (j->first_chunk + task) * j->chunk_rows, left = j->batch->rows - first,
+           end = first + (left < j->chunk_rows ? left : j->chunk_rows);
+    memset(b->parts, 0, (size_t)FG_PARTS * code->sums * sizeof *b->parts);
+    for (b->row = first; b->row < end; b->row += b->rows) {
+        b->rows = end - b->row < code->lanes ? end - b->row : code->lanes;
+        run_block(j, w);
+        w->work += (size_t)code->lane_size * code->lanes;
+        if (w->work > POLL_WORK && must_stop(j, w->number))
+            return;
+        w->work %= POLL_WORK;
+    }
+    for (size_t s = 0; s < code->sums; s++)
+        j->totals[task * code->sums + s] = fg_parts_total((const fg_parts *)b->parts + s);
+}
+
+static void run_chunks(void *argument, unsigned number)
 {
     job *j = argument;
-    const fg_code *code = j->code;
-    fg_block b;
-    size_t task, work = 0; /* since the last look whether to go on */
-    if (!scratch(j, worker, &b)) {
-        if (worker == 0) /* else the others do it */
+    worker w = {.number = number};
+    size_t task;
+    if (begin_work(j, number, &w) != FG_OK) {
+        if (number == 0) /* else the others do it */
             stop(j, FG_NO_MEMORY);
         return;
     }
-    memcpy(b.base, j->uniforms, code->uniforms * sizeof *b.base);
-    while (fg_pool_next(j->pool, &task)) {
-        size_t first = (j->first_chunk + task) * j->chunk_rows, left = j->batch->rows - first,
-               end = first + (left < j->chunk_rows ? left : j->chunk_rows);
-        memset(b.parts, 0, (size_t)FG_PARTS * code->sums * sizeof *b.parts);
-        for (b.row = first; b.row < end; b.row += b.rows) {
-            b.rows = end - b.row < code->lanes ? end - b.row : code->lanes;
-            run_block(j, &b);
-            work += (size_t)code->lane_size * code->lanes;
-            if (work > POLL_WORK && must_stop(j, worker))
-                return;
-            work %= POLL_WORK;
-        }
-        for (size_t s = 0; s < code->sums; s++)
-            j->totals[task * code->sums + s] = fg_parts_total((const fg_parts *)b.parts + s);
-    }
+    while (fg_pool_next(j->pool, &task))
+        run_chunk(j, &w, task);
+    finish_drain(j, w.drain);
+    j->lanes->end_stream();
 }
 
 /* ----------------------------------------------------------------------------------------------------------- the batch */
@@ -260,7 +308,7 @@ static int run(job *j)
         return FG_NO_MEMORY;
     j->past_cache = outputs * sizeof(double) > PAST_CACHE / (rows + 1);
     if (j->past_cache)
-        j->stage = stage_rows(j->output, outputs, code->lanes);
+        j->stage = stage_rows(j->output, outputs, code->lanes, &j->staged);
     run_uniform(j);
     if (code->lane_size)
         run_rounds(j, threads, a_round);

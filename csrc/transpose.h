@@ -142,6 +142,21 @@ static inline void copy_past_cache(double *z, const double *x, size_t n)
         z[i] = x[i];
 }
 
+/* Sends lines of the stage before past the cache, as many as there are in a square. Such stores wait for the memory and
+ * transposing waits for the shuffles: taking turns, they wait at the same time. */
+static inline void drain(const fg_block *b)
+{
+    fg_drain *d = *b->drain;
+    size_t lines = d->lines < 8 ? d->lines : 8;
+    for (size_t i = 0; i < 8 * lines; i += FG_VECTOR)
+        fg_stream(d->to + i, fg_load(d->from + i));
+    d->to += 8 * lines;
+    d->from += 8 * lines;
+    d->lines -= lines;
+    if (lines && !d->lines)
+        ++*b->drain;
+}
+
 static inline char *first_row(const fg_block *b, const fg_array *to)
 {
     return to->stage == FG_DIRECT ? to->data + to->stride * (ptrdiff_t)b->row : b->stage + to->stage;
@@ -175,8 +190,11 @@ static inline void store_eight(const fg_block *b, const fg_array *to, const uint
             x[k] = repeated[k];
         }
     }
-    for (; i + 8 <= b->rows; i += 8)
+    for (; i + 8 <= b->rows; i += 8) {
         fg_slots_to_rows(data + to->stride * (ptrdiff_t)i, to->stride, x, step, i);
+        if (b->drain)
+            drain(b);
+    }
     for (; i < b->rows; i++)
         for (int k = 0; k < 8; k++)
             ((double *)(data + to->stride * (ptrdiff_t)i))[k] = x[k][i * step[k]];

@@ -16,6 +16,7 @@ KINDS = {
     "MATH3": ("MATH", "xyw", "forward dx dy dw domain"),
     "PARAM2": ("MATH", "xy", "parameter default forward dx dy domain"),
     "REDUCE1": ("REDUCE", "x", "term finish dx"),
+    "SHIFTED1": ("REDUCE", "x", "term finish dx"),
     "REDUCE2": ("REDUCE", "xy", "term finish dx dy"),
 }
 
