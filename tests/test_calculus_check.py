@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 INNER = ["sin", "exp", "log1p", "tanh", "sqrt", "gelu", "erf", "arctan", "cbrt", "softplus", "log_ndtr", "lgamma"]
+SLOW = ["log1p", "sqrt", "arctan", "cbrt", "lgamma"]  # their slopes never vanish beside their values
 
 
 @settings(max_examples=60)
@@ -36,7 +37,7 @@ def test_right_gradients_pass(fg: ModuleType, names: list[str], x: float, y: flo
     name=st.sampled_from(INNER),
     x=st.floats(0.5, 2.0),
     wrong=st.sampled_from([1e-6, -1e-6, 1e-3, -1.0, -2.0]),
-    outer=st.sampled_from(INNER),
+    outer=st.sampled_from(SLOW),
 )
 def test_a_wrong_local_gradient_is_found_and_named(
     fg: ModuleType, name: str, x: float, wrong: float, outer: str
