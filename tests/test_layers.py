@@ -48,6 +48,8 @@ PYTHON_LAYERS = [
     ["_paths", "_tracing", "_questions", "_case", "_arguments", "_single", "_values"],
     ["_engine", "_derived", "_listing", "_export", "_store", "_file"],
     ["_compiled", "_compile", "_functional"],
+    ["viz"],
+    ["_methods"],
     ["__init__"],
     ["nn", "optim"],
     ["_micrograd", "_passes", "_figure", "demo"],
