@@ -16,7 +16,7 @@ from typing import Any
 
 from . import _methods as _methods  # gives Value what shows it
 from ._backend import Backend, Value, backend, no_grad
-from ._errors import TracingError
+from ._errors import AnomalyError, TracingError
 from ._version import __version__
 from .functions import FUNCTIONS, softmax, take
 
@@ -26,6 +26,7 @@ globals().update(FUNCTIONS)
 _SUBMODULES = ("nn", "optim")
 _COMPILED = {
     "Compiled": "_compiled",
+    "detect_anomaly": "_anomaly",
     **dict.fromkeys(("compile", "load"), "_compile"),
     **dict.fromkeys(("grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"), "_functional"),
     **dict.fromkeys(("get_num_threads", "set_num_threads"), "_threads"),
@@ -33,6 +34,7 @@ _COMPILED = {
 
 # What `from fastgrad import *` gives: without the functions that would hide Python's own, such as sum.
 __all__ = [
+    "AnomalyError",
     "Backend",
     "TracingError",
     "Value",

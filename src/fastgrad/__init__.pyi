@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from . import nn as nn
 from . import optim as optim
+from ._anomaly import Anomaly
+from ._anomaly import detect_anomaly as detect_anomaly
 from ._compile import compile as compile
 from ._compile import load as load
 from ._compiled import Compiled as Compiled
@@ -31,6 +33,7 @@ __all__ = [
     "Backend",
     "Value",
     "__version__",
+    "AnomalyError",
     "Compiled",
     "TracingError",
     "absolute",
@@ -54,6 +57,7 @@ __all__ = [
     "ceil",
     "cos",
     "cosh",
+    "detect_anomaly",
     "digamma",
     "div",
     "dot",
@@ -870,6 +874,10 @@ def take(table: Sequence[Sequence[_Scalar]], index: _Scalar) -> list[Any]: ...
 def take(table: _Array | Sequence[_Scalar], index: _Scalar) -> Any: ...
 
 class TracingError(TypeError): ...
+
+class AnomalyError(FloatingPointError):
+    anomaly: Anomaly
+    def __init__(self, anomaly: Anomaly) -> None: ...
 
 class no_grad(ContextDecorator):
     def __enter__(self) -> None: ...
