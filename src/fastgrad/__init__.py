@@ -30,6 +30,8 @@ _COMPILED = {
     **dict.fromkeys(("compile", "load"), "_compile"),
     **dict.fromkeys(("grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"), "_functional"),
     **dict.fromkeys(("get_num_threads", "set_num_threads"), "_threads"),
+    **dict.fromkeys(("draw", "draw_dot"), "viz.draw"),
+    "show": "viz.page",
 }
 
 # What `from fastgrad import *` gives: without the functions that would hide Python's own, such as sum.

@@ -22,7 +22,10 @@ from ._functional import value_and_grad as value_and_grad
 from ._functional import vjp as vjp
 from ._threads import get_num_threads as get_num_threads
 from ._threads import set_num_threads as set_num_threads
+from .viz.draw import draw as draw
+from .viz.draw import draw_dot as draw_dot
 from .viz.explain import Explanation
+from .viz.page import show as show
 from .viz.steps import Steps
 
 _Number: TypeAlias = float | np.floating[Any] | np.integer[Any] | np.bool_

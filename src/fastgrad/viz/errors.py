@@ -11,6 +11,7 @@ __all__ = [
     "not_drawable",
     "not_recorded",
     "too_large_to_show",
+    "unknown_direction",
     "unknown_format",
     "unused_model",
 ]
@@ -40,7 +41,13 @@ def too_large_to_show(count: int, limit: int) -> ValueError:
 
 
 def unknown_format(name: str, got: str, known: tuple[str, ...]) -> ValueError:
-    return ValueError(f"fg.{name}: expected a format of {', '.join(known)}, got {got!r}; the end of the path says which")
+    return ValueError(
+        f"fg.{name}: expected a format of {', '.join(known)}, got {got!r}; the end of the path says which"
+    )
+
+
+def unknown_direction(got: object, known: tuple[str, ...]) -> ValueError:
+    return ValueError(f"fg.draw(rankdir): expected one of {', '.join(known)}, got {short(got)}")
 
 
 def not_recorded(name: str) -> ValueError:
@@ -48,7 +55,9 @@ def not_recorded(name: str) -> ValueError:
 
 
 def unused_model(got: object) -> TypeError:
-    return TypeError(f"fg.draw(model): expected a Module, whose parameters say which layer is which, got {_described(got)}")
+    return TypeError(
+        f"fg.draw(model): expected a Module, whose parameters say which layer is which, got {_described(got)}"
+    )
 
 
 def no_package(cause: ImportError) -> ImportError:

@@ -15,8 +15,8 @@ from typing import Any
 from .._backend import Value
 from .._rules import Reduction
 from .._walk import Node, walk
-from . import _errors
-from ._layout import Layout, layered
+from . import errors
+from .layout import Layout, layered
 
 _SCRIPTS = ("functions.js", "operations.js", "engine.js", "page.js")
 _GAP = (96.0, 28.0)  # pixels between layers and between nodes
@@ -70,12 +70,12 @@ def show(value: Value, path: str | os.PathLike[str] = "graph.html", *, title: st
     False
     """
     if not isinstance(value, Value):
-        raise _errors.not_drawable("show", value)
+        raise errors.not_drawable("show", value)
     if isinstance(max_nodes, bool) or not isinstance(max_nodes, int) or max_nodes < 2:
-        raise _errors.bad_limit("show", max_nodes)
+        raise errors.bad_limit("show", max_nodes)
     nodes = walk(value)
     if len(nodes) > max_nodes:
-        raise _errors.too_large_to_show(len(nodes), max_nodes)
+        raise errors.too_large_to_show(len(nodes), max_nodes)
     written = Path(path)
     written.write_text(_html(nodes, title or f"Backpropagation from {nodes[-1].name}"), encoding="utf-8")
     return written
