@@ -13,8 +13,10 @@ from linecache import getline
 from os.path import basename
 from typing import NamedTuple
 
+from .._frames import UNKNOWN, Line
 from .items import Item
 
+TIMES = "\N{MULTIPLICATION SIGN}"
 _BANDS = 24  # of depths, where nothing else makes few enough groups
 _LONGEST = 56  # letters of a source line that are shown
 _SHOWN = 4  # operations that are counted by name
@@ -27,7 +29,7 @@ class Group(NamedTuple):
 
     title: str
     subtitle: str
-    count: int
+    size: int
     operations: str  # which, and how many of each
     is_leaves: bool
 
@@ -76,15 +78,15 @@ def _ways(items: Sequence[Item], depths: Sequence[int], layers: Sequence[str]) -
     if layers:
         yield lambda i: ("layer", layers[i])
     if any(item.line for item in items):
-        lines = [item.line or _line_of_operand(items, item) for item in items]
+        lines = [item.line or _line_of_operand(items, item) or UNKNOWN for item in items]
         yield lambda i: ("line", lines[i])
-        yield lambda i: ("function", lines[i] and (lines[i].file, lines[i].function))  # type: ignore[union-attr]
+        yield lambda i: ("function", lines[i]._replace(line=0))
     yield lambda i: ("depth", items[i].op, depths[i])
     per_band = max(1, -(-(max(depths, default=0) + 1) // _BANDS))
     yield lambda i: ("band", depths[i] // per_band * per_band, per_band)
 
 
-def _line_of_operand(items: Sequence[Item], item: Item) -> object:
+def _line_of_operand(items: Sequence[Item], item: Item) -> Line | None:
     """What has no line of its own, a result for one, goes with what it is made of."""
     return items[item.operands[0]].line if item.operands else None
 
@@ -106,7 +108,7 @@ def _leaf_key(item: Item, layer: Sequence[str]) -> Key:
 def _group(key: Key, members: Sequence[Item]) -> Group:
     title, subtitle = _titles(key)
     counts = Counter(item.op for item in members if item.op)
-    most = [f"{op} ×{count:,}" for op, count in counts.most_common(_SHOWN)]
+    most = [f"{op} {TIMES}{count:,}" for op, count in counts.most_common(_SHOWN)]
     more = [f"{len(counts) - _SHOWN} more"] if len(counts) > _SHOWN else []
     single = members[0].label if len(members) == 1 else ""
     operations = "" if title in counts else "  ".join(most + more)
@@ -115,19 +117,17 @@ def _group(key: Key, members: Sequence[Item]) -> Group:
 
 def _titles(key: Key) -> tuple[str, str]:
     match key:
-        case ("leaves", stem):
-            return str(stem) or "leaves", ""
-        case ("layer", name):
-            return str(name) or "inputs", ""
-        case ("line", None) | ("function", None):
+        case ("leaves" | "layer" as what, stem):
+            return str(stem) or {"leaves": "leaves", "layer": "before the layers"}[what], ""
+        case ("line" | "function", Line(file="")):
             return "unknown line", ""
-        case ("line", line):
-            return f"{basename(line.file)}:{line.line}", _clipped(getline(line.file, line.line).strip())
-        case ("function", (file, function)):
-            return str(function), basename(str(file))
+        case ("line", Line(file=file, line=line)):
+            return f"{basename(file)}:{line}", _clipped(getline(file, line).strip())
+        case ("function", Line(file=file, function=function)):
+            return function, basename(file)
         case ("depth", op, depth):
             return str(op) or "made by hand", f"depth {depth}"
-        case ("band", first, count):
+        case ("band", int(first), int(count)):
             return f"depth {first} to {first + count - 1}", ""
     raise AssertionError(key)
 

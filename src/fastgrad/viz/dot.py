@@ -10,11 +10,11 @@ from math import isfinite
 from os.path import basename
 from typing import Any
 
-import graphviz
+import graphviz  # type: ignore[import-untyped]
 
 from .._walk import number_text
 from . import errors
-from .collapse import Collapsed
+from .collapse import TIMES, Collapsed
 from .items import Item
 
 _FONT = {"fontname": "Helvetica,Arial,sans-serif", "fontsize": "11"}
@@ -139,10 +139,10 @@ def _decimals(number: float) -> str:
 def add_groups(dot: Any, collapsed: Collapsed, prefix: str = "") -> None:
     """Draw groups as boxes, and how many edges lead from one to another."""
     for i, group in enumerate(collapsed.groups):
-        count = f" ×{group.count:,}" if group.count > 1 else ""
-        lines = [group.title + ("" if group.operations else count), group.subtitle, group.operations]
+        size = f" {TIMES}{group.size:,}" if group.size > 1 else ""
+        lines = [group.title + ("" if group.operations else size), group.subtitle, group.operations]
         label = "\\n".join(str(graphviz.escape(line)) for line in lines if line)
         fill = _FILL["leaf"] if group.is_leaves else "white"
         dot.node(f"{prefix}g{i}", label=label, shape="box", style="rounded,filled", fillcolor=fill)
     for (a, b), count in collapsed.edges.items():
-        dot.edge(f"{prefix}g{a}", f"{prefix}g{b}", label=f"×{count:,}" if count > 1 else "")
+        dot.edge(f"{prefix}g{a}", f"{prefix}g{b}", label=f"{TIMES}{count:,}" if count > 1 else "")

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from .._backend import Value
 from .._compiled import Compiled
 from .._listing import path_info
-from .._walk import Node, walk
+from .._walk import Outline, outline, walk
 from . import errors
 from .collapse import collapse
-from .items import Item, of_graph, of_path
+from .items import of_graph, of_outline, of_path
 
 if TYPE_CHECKING:
     from ..nn import Module
@@ -90,8 +90,7 @@ def draw(
     if isinstance(value, Compiled):
         _add_compiled(drawing, value, max_nodes)
     else:
-        nodes = walk(value)
-        _add(drawing, of_graph(nodes), derivatives, max_nodes, lambda: _layers(nodes, model))
+        _add_graph(drawing, value, derivatives, max_nodes, model)
     if path is not None:
         _write(drawing, Path(path), format)
     return drawing
@@ -149,29 +148,31 @@ def _write(drawing: Drawing, path: Path, format: str) -> None:
         path.write_bytes(drawing.pipe(format=format))
 
 
-def _add(drawing: Any, items: Sequence[Item], derivatives: bool, limit: int, layers: Any, prefix: str = "") -> None:
-    if len(items) <= limit:
-        _dot().add_items(drawing, items, derivatives, prefix)
+def _add_graph(drawing: Any, value: Value, derivatives: bool, limit: int, model: Module | None) -> None:
+    nodes = outline(value)
+    if len(nodes) <= limit:
+        _dot().add_items(drawing, of_graph(walk(value)), derivatives)
     else:
-        _dot().add_groups(drawing, collapse(items, limit, layers()), prefix)
+        _dot().add_groups(drawing, collapse(of_outline(nodes), limit, _layers(nodes, model)))
 
 
 def _add_compiled(drawing: Any, function: Compiled, limit: int) -> None:
     paths = [(case, path) for case in function.cases for path in case.paths]
     if not paths:
         raise errors.not_recorded(function.__name__)
+    each = max(2, limit // len(paths))
     for number, (case, path) in enumerate(paths):
-        items = of_path(case, path)
-        if len(paths) == 1:
-            _add(drawing, items, False, limit, list)
-            continue
+        items, prefix = of_path(case, path), f"p{number}"
         rows = path_info(path).rows
-        with drawing.subgraph(name=f"cluster_path{number}") as cluster:
-            cluster.attr(label=f"path {number}: {rows:,} row{'s' * (rows != 1)}", style="rounded", labeljust="l")
-            _add(cluster, items, False, max(2, limit // len(paths)), list, f"p{number}")
+        with drawing.subgraph(name=f"cluster_path{number}") as frame:
+            frame.attr(label=f"path {number}: {rows:,} row{'s' * (rows != 1)}", style="rounded", labeljust="l")
+            if len(items) <= each:
+                _dot().add_items(frame, items, False, prefix)
+            else:
+                _dot().add_groups(frame, collapse(items, each, []), prefix)
 
 
-def _layers(nodes: Sequence[Node], model: Module | None) -> list[str]:
+def _layers(nodes: Sequence[Outline], model: Module | None) -> list[str]:
     """For each node the last layer of the model, in the model's order, that it depends on; "" before the first."""
     if model is None:
         return []
@@ -187,5 +188,5 @@ def _layers(nodes: Sequence[Node], model: Module | None) -> list[str]:
     found: list[int] = []
     for node in nodes:
         own = layer_of.get(id(node.value), 0)
-        found.append(max([own, *(found[edge.operand] for edge in node.edges)]))
+        found.append(max([own, *(found[operand] for operand in node.operands)]))
     return [names[layer] for layer in found]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from .._case import Case
 from .._frames import Line
 from .._paths import Path
 from .._recording import OPCODES, Recording
-from .._rules import REDUCTIONS, ROWS
-from .._walk import Node
+from .._rules import REDUCTIONS, ROWS, Reduction, Row
+from .._walk import Node, Outline
 
-_LABELS = {OPCODES[row.name]: row.label for row in (*ROWS, *REDUCTIONS)} | {OPCODES["take"]: "take"}
+_OPERATIONS: tuple[Row | Reduction, ...] = (*ROWS, *REDUCTIONS)
+_LABELS = {OPCODES[row.name]: row.label for row in _OPERATIONS} | {OPCODES["take"]: "take"}
 _ARITY = {OPCODES[row.name]: len(row.operands) for row in ROWS}
 
 
@@ -41,6 +42,23 @@ def of_graph(nodes: Sequence[Node]) -> list[Item]:
             operands=tuple(edge.operand for edge in node.edges),
             locals=tuple(edge.local for edge in node.edges),
             line=node.line,
+        )
+        for node in nodes
+    ]
+
+
+def of_outline(nodes: Sequence[Outline]) -> list[Item]:
+    """The items of an eager graph that is too large for each to be drawn with its numbers."""
+    return [
+        Item(
+            label=str(node.value.label),
+            kind=node.kind,
+            op=node.value._op,
+            data=None,
+            grad=None,
+            operands=tuple(node.operands),
+            locals=(),
+            line=node.value._line,  # type: ignore[attr-defined]
         )
         for node in nodes
     ]
@@ -83,7 +101,7 @@ def _input_names(case: Case, path: Path) -> dict[int, str]:
     return dict(enumerate(names))
 
 
-def _spread(names: Sequence[Any], sizes: Sequence[int]) -> Iterator[str]:
+def _spread(names: Iterable[str], sizes: Sequence[int]) -> Iterator[str]:
     """The names of single numbers: x[0], x[1] for an array x."""
     for name, size in zip(names, sizes, strict=True):
-        yield from [str(name)] if size == 1 else (f"{name}[{i}]" for i in range(size))
+        yield from [name] if size == 1 else (f"{name}[{i}]" for i in range(size))

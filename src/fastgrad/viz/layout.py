@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 _SWEEPS = 12  # over the layers, there and back; more change next to nothing
@@ -48,7 +49,7 @@ def layered(sizes: Sequence[tuple[float, float]], edges: Sequence[Edge], gap: tu
     before: list[list[int]] = [[] for _ in layer]
     after: list[list[int]] = [[] for _ in layer]
     for chain in chains:
-        for a, b in zip(chain, chain[1:], strict=False):
+        for a, b in pairwise(chain):
             before[b].append(a)
             after[a].append(b)
     rows = _ordered(layer, before, after)
@@ -112,7 +113,7 @@ def _by_barycentre(row: list[int], neighbours: Sequence[list[int]], place: dict[
 def _crossings(rows: Sequence[list[int]], after: Sequence[list[int]]) -> int:
     """How many pairs of edges cross: the inversions of their ends, taken in the order of their beginnings."""
     total = 0
-    for row, following in zip(rows, rows[1:], strict=False):
+    for row, following in pairwise(rows):
         place = {i: j for j, i in enumerate(following)}
         seen: list[int] = []
         for i in row:
