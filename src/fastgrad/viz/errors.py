@@ -41,9 +41,8 @@ def too_large_to_show(count: int, limit: int) -> ValueError:
 
 
 def unknown_format(name: str, got: str, known: tuple[str, ...]) -> ValueError:
-    return ValueError(
-        f"fg.{name}: expected a format of {', '.join(known)}, got {got!r}; the end of the path says which"
-    )
+    formats = ", ".join(known)
+    return ValueError(f"fg.{name}: expected one of the formats {formats}, got {got!r}; a path has it at its end")
 
 
 def unknown_direction(got: object, known: tuple[str, ...]) -> ValueError:

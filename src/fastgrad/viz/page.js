@@ -101,8 +101,9 @@ function show(speak = true) {
   element.position.max = engine.steps.length;
   element.position.value = state.done;
   element.position.setAttribute("aria-valuetext", `step ${state.done} of ${engine.steps.length}`);
-  element.first.disabled = element.back.disabled = state.done === 0;
-  element.last.disabled = element.next.disabled = state.done === engine.steps.length;
+  // Not `disabled`: the focus would be lost where the last step is taken by keyboard.
+  for (const name of ["first", "back"]) element[name].setAttribute("aria-disabled", String(state.done === 0));
+  for (const name of ["last", "next"]) element[name].setAttribute("aria-disabled", String(state.done === engine.steps.length));
   element.arithmetic.textContent = current ? engine.arithmetic(current) : opening();
   element.reason.textContent = current ? engine.reason(current) : "Play, or press the right arrow key, to see how each derivative comes about.";
   [...element.steps.rows].forEach((row, i) => {
