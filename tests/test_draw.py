@@ -137,6 +137,19 @@ def test_equal_operations_of_one_depth_are_one_group(fg: ModuleType) -> None:
     )
 
 
+def test_source_lines_are_groups_where_they_were_noted(fg: ModuleType) -> None:
+    with fg.detect_anomaly():
+        value = fg.Value(1.0, label="x")
+        for _ in range(300):
+            value = value * 0.5 + 1.0
+            value = value.tanh()
+    labels = list(nodes_of(fg.draw(value).source).values())
+    times = "\N{MULTIPLICATION SIGN}"
+    assert labels[0] == "x"
+    assert re.fullmatch(rf"test_draw.py:\d+\\nvalue = value \* 0.5 \+ 1.0\\n\* {times}300  \+ {times}300", labels[1])
+    assert re.fullmatch(rf"test_draw.py:\d+\\nvalue = value.tanh\(\)\\ntanh {times}300", labels[2])
+
+
 def test_layers_of_a_model_are_groups(fg: ModuleType) -> None:
     nn = fg.nn
     model = nn.MLP(2, [4, 3, 1])

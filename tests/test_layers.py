@@ -72,6 +72,20 @@ def python_files() -> list[Path]:
     return sorted(path for path in PACKAGE.iterdir() if path.suffix in (".py", ".pyx"))
 
 
+def of_subpackages() -> list[Path]:
+    """Modules of a subpackage, which has one place among the layers."""
+    return sorted(path for path in PACKAGE.glob("*/*.py") if path.stem != "__init__")
+
+
+@pytest.mark.parametrize("path", of_subpackages(), ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_subpackages_import_from_below(path: Path) -> None:
+    for node in at_run_time(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == 2:
+            used = [node.module.split(".")[0]] if node.module else [alias.name for alias in node.names]
+            for module in used:
+                assert rank(PYTHON_LAYERS, module) < rank(PYTHON_LAYERS, path.parent.name), f"imports {module}"
+
+
 def ids(paths: list[Path]) -> list[str]:
     return [path.name for path in paths]
 
@@ -213,7 +227,7 @@ def test_every_operation_is_documented_in_the_table_of_the_docs() -> None:
 
 def hand_written() -> list[Path]:
     folders = [CSRC, PACKAGE, ROOT / "tests", ROOT / "tools", ROOT / "bench"]
-    suffixes = {".py", ".pyx", ".pxi", ".c", ".h", ".def"}
+    suffixes = {".py", ".pyx", ".pxi", ".c", ".h", ".def", ".js", ".css", ".html"}
     files = (path for folder in folders for path in folder.rglob("*") if path.suffix in suffixes)
     return sorted(path for path in files if not is_generated(path))
 

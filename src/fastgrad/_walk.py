@@ -125,7 +125,7 @@ def outline(output: Value) -> list[Outline]:
         While a function is recorded.
     """
     output._refuse("walk")  # type: ignore[attr-defined]
-    return [Outline(node.value, _kind(node), node.operands) for node in _find(output)]
+    return [Outline(node.value, _kind(node), node.operands) for node in _find(output, False)]
 
 
 # ---------------------------------------------------------------------------------------------------- the graph

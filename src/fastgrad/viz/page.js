@@ -309,6 +309,13 @@ function look(i) {
   showDetails();
 }
 
+/** Change a leaf; of another node, go to where its derivative is complete. */
+function act(i) {
+  const input = element[`input-${i}`];
+  if (input && !input.disabled) input.focus();
+  else if (graph.nodes[i].kind !== "number") go(engine.lastStep[i]);
+}
+
 function view() {
   element.view.setAttribute("transform", `translate(${state.x},${state.y}) scale(${state.zoom})`);
 }
@@ -376,7 +383,7 @@ function press(event) {
   const node = cards.findIndex(({ group }) => group === event.target);
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input")) return;
   if (node >= 0 && event.shiftKey && directions[event.key]) move(node, ...directions[event.key]);
-  else if (node >= 0 && event.key === "Enter") element[`input-${node}`]?.focus();
+  else if (node >= 0 && event.key === "Enter") act(node);
   else if (event.key === " " && !event.target.matches("button, summary")) play();
   else if (keys[event.key]) keys[event.key]();
   else return;
@@ -402,7 +409,8 @@ function listen() {
   }, { passive: false });
   cards.forEach(({ group }, i) => {
     for (const over of ["pointerenter", "focus"]) group.addEventListener(over, () => look(i));
-    group.addEventListener("dblclick", () => element[`input-${i}`]?.focus());
+    group.addEventListener("dblclick", () => act(i));
+    group.addEventListener("click", (event) => event.detail === 0 && act(i)); // a screen reader's, not a mouse's
   });
   document.addEventListener("keydown", press);
   window.addEventListener("resize", fit);

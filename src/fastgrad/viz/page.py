@@ -14,7 +14,7 @@ from typing import Any
 
 from .._backend import Value
 from .._rules import Reduction
-from .._walk import Node, walk
+from .._walk import Node, outline, walk
 from . import errors
 from .layout import Layout, layered
 
@@ -73,9 +73,10 @@ def show(value: Value, path: str | os.PathLike[str] = "graph.html", *, title: st
         raise errors.not_drawable("show", value)
     if isinstance(max_nodes, bool) or not isinstance(max_nodes, int) or max_nodes < 2:
         raise errors.bad_limit("show", max_nodes)
+    count = len(outline(value))
+    if count > max_nodes:
+        raise errors.too_large_to_show(count, max_nodes)
     nodes = walk(value)
-    if len(nodes) > max_nodes:
-        raise errors.too_large_to_show(len(nodes), max_nodes)
     written = Path(path)
     written.write_text(_html(nodes, title or f"Backpropagation from {nodes[-1].name}"), encoding="utf-8")
     return written
@@ -174,10 +175,4 @@ def _all_finite(numbers: Sequence[float]) -> bool:
 
 def _hidden(node: Node) -> list[float]:
     """The operands that are no nodes: a number as exponent is part of the symbol, as in micrograd."""
-    row = node.row
-    if row is None or isinstance(row, Reduction) or row.kind != "POWER" or len(node.edges) != 1:
-        return []
-    try:
-        return [float(node.op.removeprefix(row.label))]
-    except ValueError:  # the symbol is one of the user's
-        return []
+    return [] if node.exponent is None else [node.exponent]
