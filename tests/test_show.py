@@ -139,6 +139,23 @@ def test_stepping_back_takes_the_gradients_away_again(page: Page) -> None:
     assert page.gradients() == seen[0]
 
 
+def test_reasons_simplify_what_came_and_follow_what_changes(open_page: Open) -> None:
+    x = fastgrad.Value(3.0, label="x")
+    y = x**2
+    y.label = "y+1"
+    page = open_page(y)
+    page.click("last")
+    assert page.text("reason") == "y+1 = x ** 2, so d(y+1)/dx = 2 * x = 6."
+    page.change("x", "4")
+    assert page.text("reason") == "y+1 = x ** 2, so d(y+1)/dx = 8."
+    z = fastgrad.tanh(fastgrad.Value(0.0, label="x"))
+    z.label = "z"
+    page = open_page(z)
+    page.click("last")
+    page.change("x", "20")
+    assert page.text("reason") == "z = tanh(x), so dz/dx = 1 - z * z = 0."
+
+
 def test_a_node_that_is_used_twice_adds_up(open_page: Open) -> None:
     x = fastgrad.Value(3.0, label="x")
     y = x * x
@@ -379,6 +396,18 @@ def test_large_graph_stays_within_its_places(open_page: Open) -> None:
             )
             assert apart
     assert len(boxes) == 121
+
+
+def test_graph_that_cannot_be_read_as_a_whole_shows_the_step_instead(open_page: Open) -> None:
+    values = [fastgrad.Value(float(i), label=f"x{i}") for i in range(40)]
+    page = open_page(fastgrad.sum([v * v for v in values]))
+    inside = """const [box, frame] = [arguments[0], element.graph].map((e) => e.getBoundingClientRect());
+        return box.top >= frame.top && box.bottom <= frame.bottom && box.width > 60;"""
+    for name in ("x0", "x39"):
+        page.run("go(1 + engine.steps.findIndex((step) => engine.name(step.child) === arguments[0]))", name)
+        assert page.run(inside, page.node(name))
+    page.press("0")  # all of it, whatever the size
+    assert page.run("return state.zoom") < page.run("return legible")
 
 
 def test_infinities_are_written_and_read(open_page: Open) -> None:

@@ -102,10 +102,11 @@ class Engine {
     }
     this.adjoint = adjoint;
     this.lastStep = this.nodes.map(() => 0); // the number of the step after which a node's derivative is complete
-    this.firstStep = this.nodes.map(() => Infinity);
+    this.stepOf = new Map(); // of each node the numbers of the steps at its edges
     this.steps.forEach((step, i) => {
       this.lastStep[step.child] = i + 1;
-      this.firstStep[step.child] = Math.min(this.firstStep[step.child], i + 1);
+      if (!this.stepOf.has(step.parent)) this.stepOf.set(step.parent, []);
+      this.stepOf.get(step.parent)[step.k] = i + 1;
     });
   }
 
@@ -155,13 +156,19 @@ class Engine {
     return this.nodes[i].kind === "number" ? shown(this.data[i]) : this.nodes[i].name;
   }
 
+  /** A name as a part of something longer: one that is more than a word in parentheses. */
+  part(i) {
+    const name = this.name(i);
+    return this.nodes[i].kind === "number" || /^[\p{L}\p{N}_#.[\]]+$/u.test(name) ? name : `(${name})`;
+  }
+
   d(above, below) {
-    return `d${this.name(above)}/d${this.name(below)}`;
+    return `d${this.part(above)}/d${this.part(below)}`;
   }
 
   operandNames(i) {
     const node = this.nodes[i];
-    return [...node.operands.map((operand) => this.name(operand)), ...node.numbers.map((x) => shown(numberOf(x)))];
+    return [...node.operands.map((operand) => this.part(operand)), ...node.numbers.map((x) => shown(numberOf(x)))];
   }
 
   /** How a node is computed: a * b, tanh(n), sum(a, b, c). */
@@ -175,18 +182,21 @@ class Engine {
     return `${operation.label}(${names.join(", ")})`;
   }
 
-  /** A local derivative as the table has it, in the names of this node's operands; "" where that says no more. */
+  /** A local derivative in the names of this node's operands; "" where that says no more than its number. */
   localRule(i, k) {
+    const rule = this.changed ? this.ruleOfTable(i, k) : this.nodes[i].rules[k];
+    return rule === shown(this.locals[i][k]) ? "" : rule;
+  }
+
+  /** As the table has it, since what came with the page is simplified for the numbers that came with it. */
+  ruleOfTable(i, k) {
     const operation = this.operations[this.nodes[i].row];
-    if (!operation) return "";
     const names = this.operandNames(i);
     const width = operation.forward ? names.length : names.length / operation.operands.length;
     const [column, term] = operation.forward ? [k, 0] : [Math.floor(k / width), k % width];
     const of = operation.operands.map((_, j) => (operation.forward ? names[j] : names[j * width + term]));
     const text = operation.texts[column].replace(/\bn\b/g, String(width));
-    if (/sel\(/.test(text)) return "";
-    const rule = substituted(text, operation.operands, of, this.name(i));
-    return rule === shown(this.locals[i][k]) ? "" : rule;
+    return /sel\(/.test(text) ? "" : substituted(text, operation.operands, of, this.part(i));
   }
 
   /** dL/da += dL/de * de/da = -2 * -3 = 6 */

@@ -7,6 +7,7 @@ const element = Object.fromEntries([...document.querySelectorAll("[id]")].map((f
 const places = graph.nodes.map((node) => [...node.place]);
 const state = { done: 0, looked: null, playing: null, zoom: 1, x: 0, y: 0 };
 const pause = 1600; // milliseconds a step, when it plays
+const [least, legible] = [0.02, 0.4]; // zoom
 
 function make(parent, tag, attributes = {}, text = "") {
   const inSvg = parent.namespaceURI === element.graph.namespaceURI;
@@ -25,6 +26,7 @@ function clipped(text, most = 22) {
 
 const cards = graph.nodes.map((node, i) => drawNode(node, i));
 const arrows = drawEdges();
+const arrowsInto = graph.nodes.map((_, i) => arrows.filter((edge) => edge.parent === i));
 
 function drawNode(node, i) {
   const [width, height] = node.size;
@@ -81,9 +83,8 @@ function routeEdges(moved = null) {
 /** Where an edge ends on its node: the ends of several lie apart, in the order of where they come from. */
 function spread(edge) {
   const { operands, size } = graph.nodes[edge.parent];
-  const heights = arrows.filter((other) => other.parent === edge.parent);
   const from = (other) => (other.bends.length ? other.bends.at(-1)[1] : places[other.child][1]) + other.k * 1e-3;
-  const rank = heights.filter((other) => from(other) < from(edge)).length;
+  const rank = arrowsInto[edge.parent].filter((other) => from(other) < from(edge)).length;
   return (rank - (operands.length - 1) / 2) * Math.min(16, (size[1] - 24) / Math.max(1, operands.length - 1));
 }
 
@@ -154,10 +155,9 @@ function showNode(card, i, current) {
 function showEdge(edge, current) {
   const local = engine.locals[edge.parent][edge.k];
   const active = current?.parent === edge.parent && current.k === edge.k;
-  const step = engine.steps.findIndex((other) => other.parent === edge.parent && other.k === edge.k);
   edge.label.textContent = graph.nodes[edge.child].kind === "number" ? "" : shown(local);
   edge.group.classList.toggle("active", active);
-  const swept = step >= 0 && step < state.done;
+  const swept = engine.stepOf.get(edge.parent)?.[edge.k] <= state.done;
   edge.group.classList.toggle("swept", swept);
   edge.line.setAttribute("marker-end", `url(#arrow${active ? "-active" : swept ? "-swept" : ""})`);
 }
@@ -283,6 +283,7 @@ function go(count) {
   state.done = Math.max(0, Math.min(engine.steps.length, count));
   if (state.done === engine.steps.length) stop();
   show();
+  if (state.done > 0) reveal(engine.steps[state.done - 1].child);
 }
 
 function stop() {
@@ -321,19 +322,39 @@ function view() {
 }
 
 function zoom(factor, x = element.graph.clientWidth / 2, y = element.graph.clientHeight / 2) {
-  const zoomed = Math.max(0.08, Math.min(4, state.zoom * factor));
+  const zoomed = Math.max(least, Math.min(4, state.zoom * factor));
   state.x = x - ((x - state.x) * zoomed) / state.zoom;
   state.y = y - ((y - state.y) * zoomed) / state.zoom;
   state.zoom = zoomed;
   view();
 }
 
+/** Show the whole graph. */
 function fit() {
   const { clientWidth: width, clientHeight: height } = element.graph;
-  state.zoom = Math.max(0.08, Math.min(1.5, (width - 56) / graph.width, (height - 64) / graph.height));
-  state.x = (width - graph.width * state.zoom) / 2;
-  state.y = (height - graph.height * state.zoom) / 2;
+  state.zoom = Math.max(least, Math.min(1.5, (width - 56) / graph.width, (height - 64) / graph.height));
+  centre([graph.width / 2, graph.height / 2]);
+}
+
+function centre([x, y]) {
+  state.x = element.graph.clientWidth / 2 - x * state.zoom;
+  state.y = element.graph.clientHeight / 2 - y * state.zoom;
   view();
+}
+
+/** Show the whole graph if it can be read then, else the output's end of it. */
+function begin() {
+  fit();
+  if (state.zoom >= legible) return;
+  state.zoom = 2 * legible;
+  centre(places[engine.root]);
+}
+
+/** Move a node into sight. */
+function reveal(i) {
+  const [x, y] = [places[i][0] * state.zoom + state.x, places[i][1] * state.zoom + state.y];
+  const { clientWidth: width, clientHeight: height } = element.graph;
+  if (x < 80 || x > width - 80 || y < 60 || y > height - 60) centre(places[i]);
 }
 
 function move(i, dx, dy) {
@@ -408,12 +429,16 @@ function listen() {
     zoom(Math.exp(-event.deltaY * 0.0015), event.clientX - frame.left, event.clientY - frame.top);
   }, { passive: false });
   cards.forEach(({ group }, i) => {
-    for (const over of ["pointerenter", "focus"]) group.addEventListener(over, () => look(i));
+    group.addEventListener("pointerenter", () => look(i));
+    group.addEventListener("focus", () => {
+      look(i);
+      if (group.matches(":focus-visible")) reveal(i); // not under a mouse, which may be dragging it
+    });
     group.addEventListener("dblclick", () => act(i));
     group.addEventListener("click", (event) => event.detail === 0 && act(i)); // a screen reader's, not a mouse's
   });
   document.addEventListener("keydown", press);
-  window.addEventListener("resize", fit);
+  window.addEventListener("resize", begin);
 }
 
 for (const edge of arrows) element[`edge-${edge.parent}-${edge.k}`] = edge.group;
@@ -424,5 +449,5 @@ fillSteps();
 placeNodes();
 routeEdges();
 listen();
-fit();
+begin();
 show(false);

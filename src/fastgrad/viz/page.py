@@ -17,6 +17,7 @@ from .._rules import Reduction
 from .._walk import Node, outline, walk
 from . import errors
 from .layout import Layout, layered
+from .symbols import as_text, partial
 
 _SCRIPTS = ("functions.js", "operations.js", "engine.js", "page.js")
 _GAP = (96.0, 28.0)  # pixels between layers and between nodes
@@ -104,12 +105,12 @@ def _graph(nodes: Sequence[Node]) -> dict[str, Any]:
         "width": layout.width,
         "height": layout.height,
         "fixed": reason,
-        "nodes": [_node(node, sizes[node.index], layout) for node in nodes],
+        "nodes": [_node(nodes, node, sizes[node.index], layout) for node in nodes],
         "bends": [[[round(x, 1), round(y, 1)] for x, y in bends] for bends in layout.bends],
     }
 
 
-def _node(node: Node, size: tuple[float, float], layout: Layout) -> dict[str, Any]:
+def _node(nodes: Sequence[Node], node: Node, size: tuple[float, float], layout: Layout) -> dict[str, Any]:
     x, y = layout.places[node.index]
     return {
         "name": node.name,
@@ -120,6 +121,7 @@ def _node(node: Node, size: tuple[float, float], layout: Layout) -> dict[str, An
         "operands": [edge.operand for edge in node.edges],
         "numbers": [_number(number) for number in _hidden(node)],
         "locals": [_number(edge.local) if edge.passes else None for edge in node.edges],
+        "rules": [as_text(partial(nodes, node, k)) for k in range(len(node.edges))],
         "size": [round(length, 1) for length in size],
         "place": [round(x, 1), round(y, 1)],
     }
