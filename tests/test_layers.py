@@ -44,13 +44,17 @@ PYTHON_LAYERS = [
     ["_program", "_numpy_rules", "_numpy_code", "_numpy_derivatives", "_numpy_program", "_c_parts", "_c_source"],
     ["_compile_errors", "_leases", "_threads", "_structure", "_signature", "_derivatives", "_row_sums"],
     ["_backend"],
-    ["functions"],
+    ["functions", "_walk", "_anomaly"],
     ["_paths", "_tracing", "_questions", "_case", "_arguments", "_single", "_values"],
-    ["_engine", "_derived", "_listing", "_export", "_store", "_file"],
+    ["_engine", "_derived", "_listing", "_export", "_store", "_file", "_why_nan"],
     ["_compiled", "_compile", "_functional"],
     ["calculus/_errors", "calculus/_functions", "calculus/_nodes", "calculus/_recorded"],
     ["calculus/numerical", "calculus/partials", "calculus/check", "calculus/series", "calculus/sparse"],
     ["calculus"],
+    ["viz/errors", "viz/layout", "viz/items", "viz/symbols", "viz/paths"],
+    ["viz/steps", "viz/explain", "viz/collapse", "viz/dot", "viz/draw", "viz/page"],
+    ["viz"],
+    ["_methods"],
     ["__init__"],
     ["nn", "optim"],
     ["_micrograd", "_passes", "_figure", "demo"],
@@ -228,7 +232,7 @@ def test_every_operation_is_documented_in_the_table_of_the_docs() -> None:
 
 def hand_written() -> list[Path]:
     folders = [CSRC, PACKAGE, ROOT / "tests", ROOT / "tools", ROOT / "bench"]
-    suffixes = {".py", ".pyx", ".pxi", ".c", ".h", ".def"}
+    suffixes = {".py", ".pyx", ".pxi", ".c", ".h", ".def", ".js", ".css", ".html"}
     files = (path for folder in folders for path in folder.rglob("*") if path.suffix in suffixes)
     return sorted(path for path in files if not is_generated(path))
 

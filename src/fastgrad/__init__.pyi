@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from . import calculus as calculus
 from . import nn as nn
 from . import optim as optim
+from ._anomaly import Anomaly
+from ._anomaly import detect_anomaly as detect_anomaly
 from ._compile import compile as compile
 from ._compile import load as load
 from ._compiled import Compiled as Compiled
@@ -29,6 +31,11 @@ from .calculus import partial as partial
 from .calculus import sparsity as sparsity
 from .calculus import taylor as taylor
 from .calculus import total as total
+from .viz.draw import draw as draw
+from .viz.draw import draw_dot as draw_dot
+from .viz.explain import Explanation
+from .viz.page import show as show
+from .viz.steps import Steps
 
 _Number: TypeAlias = float | np.floating[Any] | np.integer[Any] | np.bool_
 _Scalar: TypeAlias = Value | _Number
@@ -38,6 +45,7 @@ __all__ = [
     "Backend",
     "Value",
     "__version__",
+    "AnomalyError",
     "Compiled",
     "TracingError",
     "absolute",
@@ -64,10 +72,13 @@ __all__ = [
     "cos",
     "cosh",
     "derivative",
+    "detect_anomaly",
     "differential",
     "digamma",
     "div",
     "dot",
+    "draw",
+    "draw_dot",
     "elu",
     "equal",
     "erf",
@@ -126,6 +137,7 @@ __all__ = [
     "relu",
     "remainder",
     "set_num_threads",
+    "show",
     "sigmoid",
     "sign",
     "silu",
@@ -186,6 +198,10 @@ class Value:
     @_backward.setter
     def _backward(self, closure: Callable[[], Any]) -> None: ...
     def backward(self) -> None: ...
+    def explain(
+        self, wrt: Value | str | Iterable[Value | str] | None = None, *, max_paths: int = 10
+    ) -> Explanation: ...
+    def steps(self) -> Steps: ...
     def zero_grad(self) -> None: ...
     def __bool__(self) -> bool: ...
     def __int__(self) -> int: ...
@@ -882,6 +898,10 @@ def take(table: Sequence[Sequence[_Scalar]], index: _Scalar) -> list[Any]: ...
 def take(table: _Array | Sequence[_Scalar], index: _Scalar) -> Any: ...
 
 class TracingError(TypeError): ...
+
+class AnomalyError(FloatingPointError):
+    anomaly: Anomaly
+    def __init__(self, anomaly: Anomaly) -> None: ...
 
 class no_grad(ContextDecorator):
     def __enter__(self) -> None: ...
