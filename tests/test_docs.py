@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import doctest
 import importlib
 import inspect
+import io
+import linecache
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +15,13 @@ from types import BuiltinFunctionType, ModuleType
 
 import pytest
 
+import fastgrad
+
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 PAGES = [path for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]) if "```python" in path.read_text()]
 MODULES = ["fastgrad", "fastgrad.calculus", "fastgrad.nn", "fastgrad.optim", "fastgrad.functions"]
-MODULES += ["fastgrad.viz.draw", "fastgrad.viz.page"]
+MODULES += ["fastgrad.viz.draw", "fastgrad.viz.page", "fastgrad.viz.plots"]
 
 
 def blocks(path: Path, language: str) -> list[tuple[int, str]]:
@@ -62,11 +67,31 @@ def test_page_runs_from_top_to_bottom(path: Path, backend: str, tmp_path: Path, 
 
 def run_page(path: str) -> None:
     names = {"__name__": "__main__"}
+    shown, name, text = outputs(Path(path)), Path(path).name, Path(path).read_text()
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
     for line, block in blocks(Path(path), "python"):
         if block.lstrip().startswith(">>>"):
             run_doctest(doctest.DocTestParser().get_doctest(block, names, path, path, line))
-        else:
-            exec(compile("\n" * (line - 1) + block, path, "exec"), names)
+            continue
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(compile("\n" * (line - 1) + block, name, "exec"), names)
+        after = line + block.count("\n") + 1  # what stands below a block, with a line between, is what it prints
+        if (expected := shown.pop(after, None)) is not None:
+            assert printed.getvalue() == expected, f"{path}:{line} prints\n{printed.getvalue()}"
+    assert not shown, f"{path}: under no block: {shown}"
+
+
+def outputs(path: Path) -> dict[int, str]:
+    """The blocks of output that hold for this backend, by the line that the program above them ends before."""
+    both = blocks(path, "output") + (blocks(path, "output c") if fastgrad.backend().name == "c" else [])
+    return {line - 2: block for line, block in both}
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("docs/**/*.md")), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_block_is_run_or_is_no_program(path: Path) -> None:
+    fences = re.findall(r"^```(.*)$", path.read_text(), re.MULTILINE)[::2]
+    roles = {"python", "output", "output c", "sh", "c", "", "{eval-rst}", "{toctree}", "{include} ../README.md"}
+    assert set(fences) <= roles
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("docs/uses/*.md")), ids=lambda path: path.name)

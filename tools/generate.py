@@ -32,10 +32,11 @@ OUTPUTS = (
     "csrc/docs.h",
     "csrc/partials.h",
     "docs/operations.md",
+    "docs/api/functions.md",
     "src/fastgrad/viz/operations.js",
 )
 # What fastgrad offers besides.
-NOT_IN_TABLE = {"TracingError", "backend", "nn", "no_grad", "optim", "softmax", "take"}
+NOT_IN_TABLE = {"TracingError", "backend", "nn", "no_grad", "optim", "softmax", "take", "viz"}
 NOT_IN_TABLE |= {"AnomalyError", "detect_anomaly"}
 NOT_IN_TABLE |= {"Compiled", "get_num_threads", "load", "set_num_threads"}
 NOT_IN_TABLE |= {"draw", "draw_dot", "show"}
@@ -227,6 +228,22 @@ def docs_parts(operations: list[Operation]) -> dict[str, Iterable[str]]:
     return {"sections": (f"## {title}\n\n{head}{''.join(map(described, rows))}\n" for title, rows in sections)}
 
 
+def reference(operation: Operation) -> str:
+    """The directive that puts a function's docstring there, and a line for the other of its names."""
+    op = operation
+    alias = f"\n.. py:function:: fastgrad.{op.name}\n\n   The same as `fastgrad.{op.method}`.\n"
+    return f"\n.. autofunction:: fastgrad.{op.method}\n{alias if op.name != op.method else ''}"
+
+
+def reference_parts(operations: list[Operation]) -> dict[str, Iterable[str]]:
+    sections = groupby(operations, key=lambda operation: operation.section)
+    return {
+        "references": (
+            f"## {title}\n\n```{{eval-rst}}{''.join(map(reference, rows))}```\n\n" for title, rows in sections
+        )
+    }
+
+
 # ------------------------------------------------------------------------------------------------ _docs.py and docs.h
 
 
@@ -255,7 +272,7 @@ def generate(operations: list[Operation]) -> dict[Path, str]:
     reductions = [operation for operation in operations if operation.is_reduction]
     parts = {"header": HEADER}
     parts |= joined(rules_parts(rows, reductions) | stub_parts(rows, reductions) | docs_parts(operations))
-    parts |= joined(partials_parts(operations))
+    parts |= joined(partials_parts(operations) | reference_parts(operations))
     parts |= joined(javascript_parts(operations))
     parts |= joined(docstring_parts(fill("src/fastgrad/_rules.py", parts)))
     return {ROOT / name: fill(name, parts) for name in OUTPUTS}

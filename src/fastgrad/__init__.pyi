@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from . import calculus as calculus
 from . import nn as nn
 from . import optim as optim
+from . import viz as viz
 from ._anomaly import Anomaly
 from ._anomaly import detect_anomaly as detect_anomaly
 from ._compile import compile as compile
@@ -158,6 +159,7 @@ __all__ = [
     "total",
     "true_divide",
     "value_and_grad",
+    "viz",
     "vjp",
     "where",
     "zmul",

@@ -287,7 +287,7 @@ class Compiled(Engine):
 
     @property
     def paths(self) -> tuple[PathInfo, ...]:
-        """The recordings: how many rows took each, and which way each branch went.
+        """All recordings, with how many rows took each and which way each branch went.
 
         Examples
         --------

@@ -7,7 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure, SubFigure
 
-INK, FAINT, LOSS, HELD_OUT, WRONG = "#1f2933", "#9aa5b1", "#3e7cb1", "#e08e0b", "#d64545"
+from .viz._style import BLUE, FAINT, INK, ORANGE, RED, style
+from .viz.plots import plot_losses
+
+LOSS, HELD_OUT, WRONG = BLUE, ORANGE, RED
 BLUES = LinearSegmentedColormap.from_list("blues", ["#ffffff", "#c6dbee", "#3e7cb1", "#12355b"])
 SHOWN_ROWS, SHOWN_COLUMNS = 3, 14
 
@@ -37,12 +40,8 @@ def draw(
 def _draw_curves(axes: Axes, losses: list[float], accuracies: list[float]) -> None:
     per_epoch = len(losses) // len(accuracies)
     epochs = np.arange(1, len(accuracies) + 1)
-    means = np.reshape(losses, (-1, per_epoch)).mean(axis=1)
-    axes.semilogy(np.arange(1, len(losses) + 1) / per_epoch, losses, color=LOSS, alpha=0.25, linewidth=0.8)
-    axes.semilogy(epochs - 0.5, means, color=LOSS, linewidth=2.2)
-    _style(axes, "Training", "epoch", "cross-entropy, each pass and mean of the epoch")
-    axes.yaxis.label.set_color(LOSS)
-    axes.tick_params(which="minor", length=0)
+    plot_losses(losses, every=per_epoch, ax=axes)
+    axes.set_ylabel("cross-entropy, each pass and mean of the epoch", color=LOSS)
 
     percent = axes.twinx()
     percent.plot(epochs, np.multiply(accuracies, 100.0), color=HELD_OUT, linewidth=2.2, marker="o", markersize=4)
@@ -63,7 +62,7 @@ def _draw_confusion(axes: Axes, labels: list[int], predictions: list[int]) -> No
             axes.text(column, row, str(count), ha="center", va="center", color=colour, weight=weight, fontsize=9)
     axes.set_xticks(range(10))
     axes.set_yticks(range(10))
-    _style(axes, "Confusion matrix of the held-out digits", "predicted", "true")
+    style(axes, "Confusion matrix of the held-out digits", "predicted", "true")
     axes.grid(False)
 
 
@@ -86,13 +85,3 @@ def _draw_digit(axes: Axes, row: list[float], label: int, prediction: int) -> No
     axes.set_yticks([])
     axes.spines[:].set_color(FAINT if correct else WRONG)
     axes.spines[:].set_linewidth(0.6 if correct else 2.2)
-
-
-def _style(axes: Axes, title: str, xlabel: str, ylabel: str) -> None:
-    axes.set_title(title, loc="left", fontsize=12, color=INK)
-    axes.set_xlabel(xlabel, color=INK)
-    axes.set_ylabel(ylabel, color=INK)
-    axes.tick_params(colors=INK, length=0)
-    axes.spines[:].set_visible(False)
-    axes.grid(True, color="#e4e7eb", linewidth=0.8)
-    axes.set_axisbelow(True)

@@ -1,7 +1,7 @@
 """Neurons, layers and multi-layer perceptrons built from Values: a drop-in for ``micrograd.nn``.
 
-Weights come from :mod:`random` in micrograd's order, so a seeded model starts equal there and here. Each neuron is one
-``dot`` node, one sum and its activation, whatever its number of inputs.
+Weights come from Python's ``random`` in micrograd's order, so a seeded model starts equal there and here. Each neuron
+is one ``dot`` node, one sum and its activation, whatever its number of inputs.
 """
 
 from __future__ import annotations

@@ -226,8 +226,9 @@ def numerical_derivative(f: Callable[..., Any], x: Any, h: Any = None, method: s
         one that suits the method and x, and shrinks where the function is not defined so far from x.
     method : {"central", "forward", "richardson", "complex"}
         The slope between x - h and x + h, with an error of order ``h**2``; between x and x + h, with an error of order
-        h; central ones for smaller and smaller h, extrapolated to 0 [2]_; or ``Im f(x + ih) / h``, which is exact but
-        for rounding where f is analytic, and made of Python's arithmetic, cmath and NumPy [3]_.
+        h; central ones for smaller and smaller h, extrapolated to 0 (C. J. F. Ridders, 1982); or ``Im f(x + ih) / h``,
+        which is exact but for rounding where f is analytic, and made of Python's arithmetic, cmath and NumPy (W. Squire
+        and G. Trapp, 1998).
 
     Returns
     -------

@@ -154,7 +154,7 @@ class Total:
         self._check_names()
         self._order = self._sorted()
         inner = [name for names in self._inner.values() for name in names]
-        #: The variables that are free: those arguments that depend on nothing, and what dependencies use besides.
+        #: Those arguments that depend on nothing, and what dependencies use besides.
         self.free = tuple(name for name in dict.fromkeys([*self._arguments, *inner]) if name not in given)
         self.wrt = self._free_variable(wrt)
         self.__signature__ = Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in self.free])

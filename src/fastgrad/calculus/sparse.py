@@ -412,8 +412,8 @@ def sparse_hessian(f: Callable[..., Any]) -> SparseDerivative:
     -------
     SparseDerivative
         Called with the arguments of f it returns a ``scipy.sparse.csr_array``. Its columns are coloured so that by
-        symmetry each entry can be read off [2]_, [3]_; each colour takes one product of the Hessian and a vector. It
-        counts ``sweeps``.
+        symmetry each entry can be read off (T. F. Coleman and J. J. Moré, 1984); each colour takes one product of the
+        Hessian and a vector. It counts ``sweeps``.
 
     Raises
     ------
