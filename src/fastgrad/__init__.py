@@ -22,11 +22,13 @@ from .functions import FUNCTIONS, softmax, take
 globals().update(FUNCTIONS)
 
 # Imported at first use: submodules, and what needs NumPy.
-_SUBMODULES = ("nn", "optim")
+_SUBMODULES = ("calculus", "nn", "optim")
 _COMPILED = {
     "Compiled": "_compiled",
     **dict.fromkeys(("compile", "load"), "_compile"),
     **dict.fromkeys(("grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"), "_functional"),
+    **dict.fromkeys(("check_grad", "derivative", "differential", "numerical_derivative"), "calculus"),
+    **dict.fromkeys(("partial", "sparsity", "taylor", "total"), "calculus"),
     **dict.fromkeys(("get_num_threads", "set_num_threads"), "_threads"),
 }
 

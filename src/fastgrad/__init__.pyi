@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, SupportsIndex, TypeAlias, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from . import calculus as calculus
 from . import nn as nn
 from . import optim as optim
 from ._compile import compile as compile
@@ -20,6 +21,14 @@ from ._functional import value_and_grad as value_and_grad
 from ._functional import vjp as vjp
 from ._threads import get_num_threads as get_num_threads
 from ._threads import set_num_threads as set_num_threads
+from .calculus import check_grad as check_grad
+from .calculus import derivative as derivative
+from .calculus import differential as differential
+from .calculus import numerical_derivative as numerical_derivative
+from .calculus import partial as partial
+from .calculus import sparsity as sparsity
+from .calculus import taylor as taylor
+from .calculus import total as total
 
 _Number: TypeAlias = float | np.floating[Any] | np.integer[Any] | np.bool_
 _Scalar: TypeAlias = Value | _Number
@@ -48,10 +57,14 @@ __all__ = [
     "atan2",
     "atanh",
     "backend",
+    "calculus",
     "cbrt",
     "ceil",
+    "check_grad",
     "cos",
     "cosh",
+    "derivative",
+    "differential",
     "digamma",
     "div",
     "dot",
@@ -105,7 +118,9 @@ __all__ = [
     "nn",
     "no_grad",
     "not_equal",
+    "numerical_derivative",
     "optim",
+    "partial",
     "polygamma",
     "power",
     "relu",
@@ -119,6 +134,7 @@ __all__ = [
     "softmax",
     "softplus",
     "softsign",
+    "sparsity",
     "sqrt",
     "stop_gradient",
     "sub",
@@ -126,6 +142,8 @@ __all__ = [
     "take",
     "tan",
     "tanh",
+    "taylor",
+    "total",
     "true_divide",
     "value_and_grad",
     "vjp",
