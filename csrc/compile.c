@@ -157,9 +157,11 @@ void *fg_keep(const void *data, size_t count, size_t size)
     return copy;
 }
 
+/* The uniform stream stays in the order of the recording: its values have places of their own, so that there is nothing to
+ * save, and a processor foresees the next operation better where code repeats itself as its loops did. */
 static int make_stream(fg_graph *g, fg_list *list, const fg_code_options *options, fg_code *code)
 {
-    int status = fg_schedule(g, list, options->passes & FG_SCHEDULE);
+    int status = fg_schedule(g, list, list->stream == FG_LANE_STREAM && options->passes & FG_SCHEDULE);
     if (status == FG_OK)
         status = fg_fuse(g, list, options->passes & FG_FUSE, options);
     if (status != FG_OK)

@@ -52,9 +52,19 @@ static inline double largest(const double *base, const uint32_t *place, uint32_t
     static double reduce_##name(const double *base, const uint32_t *p) \
     { \
         const uint32_t *place = p + 3, count = terms; \
-        double m = largest(base, place, count); \
+        double m = largest(base, place, count), p0 = 0.0, p1 = 0.0, p2 = 0.0, p3 = 0.0; \
+        uint32_t k = 0; \
+        if (count <= 4) { /* the other parts are zero */ \
+            switch (count) { \
+                case 4: k = 3, p3 += term_of; /* fall through */ \
+                case 3: k = 2, p2 += term_of; /* fall through */ \
+                case 2: k = 1, p1 += term_of; /* fall through */ \
+                case 1: k = 0, p0 += term_of; \
+            } \
+            return fg_##name##_finish((p0 + p2) + (p1 + p3), m, (double)count); \
+        } \
         fg_parts parts = {{0.0}}; \
-        for (uint32_t k = 0; k < count; k++) \
+        for (; k < count; k++) \
             fg_parts_add(&parts, k, term_of); \
         return fg_##name##_finish(fg_parts_total(&parts), m, (double)count); \
     }

@@ -45,7 +45,7 @@ PYTHON_LAYERS = [
     ["_compile_errors", "_leases", "_threads", "_structure", "_signature", "_derivatives", "_row_sums"],
     ["_backend"],
     ["functions", "_walk", "_anomaly"],
-    ["_paths", "_tracing", "_questions", "_case", "_arguments", "_single", "_values"],
+    ["_paths", "_tracing", "_questions", "_case", "_arguments", "_single", "_repeat", "_values"],
     ["_engine", "_derived", "_listing", "_export", "_store", "_file", "_why_nan"],
     ["_compiled", "_compile", "_functional"],
     ["calculus/_errors", "calculus/_functions", "calculus/_nodes", "calculus/_recorded"],

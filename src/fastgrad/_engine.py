@@ -19,6 +19,7 @@ from ._derivatives import KINDS, Space
 from ._leases import empty
 from ._paths import Call, Subject
 from ._questions import Question, as_tuple
+from ._repeat import Repeats, key_of
 from ._signature import Shape, Signature, as_array, as_rows
 from ._single import SingleRow
 from ._structure import LEAF, Parts, Structure
@@ -70,6 +71,7 @@ class Engine:
         self._binder = Binder(python, subject.name, self.static)
         self._layouts: dict[tuple[Bound, tuple[Structure, ...]], Layout] = {}
         self.singles: dict[str, SingleRow] = {}  # by kind
+        self._repeats = Repeats()
         self.__name__ = subject.name
         if subject.function is not None:
             itself: Any = self
@@ -148,6 +150,13 @@ class Engine:
     def _answer(
         self, kind: str, args: Sequence[Any], kwargs: dict[str, Any], argnums: Any = None, out: Any = None
     ) -> Any:
+        key = None if out is not None or KINDS[kind].extra else self._key(kind, args, kwargs, argnums)
+        repeat = self._repeats.find(key)
+        # A recording has to see the parameters, or it would keep their data and lose their gradients.
+        if repeat is not None and not (self.subject.parameters and module.is_recording()):
+            arrays, matrices = _space_for(repeat.question, repeat.shape, repeat.rows)
+            if repeat.run(args, matrices):
+                return _results(repeat.question.answer, arrays)
         args, given = self._split(kind, args, kwargs)
         read = self._read(args, kwargs)
         if kind == "value" and read.has_values and self.subject.function is not None:
@@ -156,32 +165,33 @@ class Engine:
         question = read.case.question(kind, argnums)
         read = self._with_extra(read, question, given)
         if not read.has_values:
-            result = self._compute(read, question, argnums, out)
-            # A recording has to see the parameters, or it would keep their data and lose their gradients.
+            result = self._compute(read, question, argnums, out, key)
             if not (self.subject.parameters and module.is_recording()):
                 return result
         if kind == "value" and self.subject.function is not None:
             return self._call_on_values(read, out)
         return self._answer_on_values(read, question, out)
 
-    def _compute(self, read: Read, question: Question, argnums: Any, out: Any) -> Any:
+    def _key(self, kind: str, args: Sequence[Any], kwargs: dict[str, Any], argnums: Any, summed: bool = False) -> Any:
+        """What tells the call from others that may come to something else; None if that is not simple."""
+        return None if kwargs or self.static else key_of(kind, args, argnums, summed)
+
+    def _compute(self, read: Read, question: Question, argnums: Any, out: Any, key: Any) -> Any:
         shape, call = read.rows()
         if out is not None:
             return self._fill(read, question, argnums, out)
         while True:
-            space = question.answer
-            arrays = [empty(shape + core) for core in space.shapes]
-            matrices = [array.reshape(call.rows, size) for array, size in zip(arrays, question.sizes, strict=True)]
+            arrays, matrices = _space_for(question, shape, call.rows)
             path = read.case.evaluate(question, call, matrices, read.refill)
             if question.is_complete:
                 break
             question = read.case.question(question.kind, argnums)  # parameters have turned up meanwhile
-        if shape == ():
-            if argnums is None and read.case.positional and path is not None and not path.parameters:
-                code = path.codes[question, call.batched, False]
-                self.singles[question.kind].remember(path, code, read.shapes, space.shapes, space.structure)
-            return _together(space.structure, [array if array.ndim else array.item() for array in arrays])
-        return _together(space.structure, arrays)
+        space = question.answer
+        self._repeats.remember(key, read.case, question, read.arrays, call, shape)
+        if shape == () and argnums is None and read.case.positional and path is not None and not path.parameters:
+            code = path.codes[question, call.batched, False]
+            self.singles[question.kind].remember(path, code, read.shapes, space.shapes, space.structure)
+        return _results(space, arrays)
 
     def _fill(self, read: Read, question: Question, argnums: Any, out: Any) -> Any:
         """Compute into arrays of the caller's."""
@@ -202,15 +212,22 @@ class Engine:
         self, kind: str, args: Sequence[Any], kwargs: dict[str, Any], argnums: Any
     ) -> tuple[int, Space, list[Any]]:
         """The answer summed over all rows: their number, what is in the answer, and a matrix for each array of it."""
+        key = self._key(kind, args, kwargs, argnums, summed=True)
+        repeat = self._repeats.find(key)
+        if repeat is not None:
+            sums = [np.zeros((1, size)) for size in repeat.question.sizes]
+            if repeat.run(args, sums):
+                return repeat.rows, repeat.question.answer, sums
         read = self._read(args, kwargs)
         if read.has_values:
             raise _errors.sums_need_numbers(self.subject.name)
         prepare(read)
-        _, call = read.rows()
+        shape, call = read.rows()
         while True:
             question = read.case.question(kind, argnums)
             sums = read.case.total(question, call, read.refill)
             if question.is_complete:
+                self._repeats.remember(key, read.case, question, read.arrays, call, shape, summed=True)
                 return call.rows, question.answer, sums
 
     # ------------------------------------------------------------------------------------------------ on Values
@@ -264,6 +281,17 @@ def _from_rows(space: Space, shape: Shape, rows: list[list[Any]]) -> Any:
         table[i] = elements
     pieces = zip(space.pieces(), space.shapes, strict=True)
     return _together(space.structure, [table[:, piece].reshape(shape + core) for piece, core in pieces])
+
+
+def _space_for(question: Question, shape: Shape, rows: int) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    """New arrays for an answer, and the same as matrices."""
+    arrays = [empty(shape + core) for core in question.answer.shapes]
+    return arrays, [array.reshape(rows, size) for array, size in zip(arrays, question.sizes, strict=True)]
+
+
+def _results(space: Space, arrays: list[NDArray[Any]]) -> Any:
+    """An answer from its arrays."""
+    return _together(space.structure, [array if array.ndim else array.item() for array in arrays])
 
 
 def _together(structure: Structure, parts: list[Any]) -> Any:
