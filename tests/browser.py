@@ -14,7 +14,7 @@ import pytest
 PAGE = Path(__file__).resolve().parent.parent / "src" / "fastgrad" / "viz"
 FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--window-size=1400,900"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
 ]
 
 Script = Callable[..., Any]

@@ -196,6 +196,8 @@ def test_pointing_at_a_node_shows_local_derivatives_and_paths(page: Page, open_p
     ActionChains(page.driver).move_to_element(page.node("e")).perform()
     assert "e = a * b = 2 * (-3) = -6" in page.text("details")
     assert "de/da = b = -3" in page.text("details")
+    titles = page.run("return [...document.querySelectorAll('.edge title')].map((title) => title.textContent)")
+    assert "de/da = b = -3" in titles
     x = fastgrad.Value(2.0, label="x")
     y = x * x + x
     y.label = "y"

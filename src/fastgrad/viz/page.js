@@ -50,9 +50,11 @@ function drawEdges() {
       const group = make(element.edges, "g", { class: "edge", id: `edge-${parent}-${k}` });
       const line = make(group, "path", { class: "line", "marker-end": "url(#arrow)" });
       const flow = make(group, "path", { class: "flow", pathLength: 1 });
+      const hit = make(group, "path", { class: "hit" }); // wide enough to be pointed at
+      const title = make(hit, "title");
       const label = make(group, "text", { class: "local" });
       if (graph.nodes[child].kind === "number") group.classList.add("to-number");
-      return { parent, child, k, group, line, flow, label, bends: graph.bends[number++] };
+      return { parent, child, k, group, line, flow, hit, title, label, bends: graph.bends[number++] };
     }),
   );
 }
@@ -73,6 +75,7 @@ function routeEdges(moved = null) {
     }
     edge.line.setAttribute("d", d);
     edge.flow.setAttribute("d", d);
+    edge.hit.setAttribute("d", d);
     const part = (edge.bends.length ? 0.15 : 0.38) + 0.24 * (edge.k / Math.max(1, graph.nodes[edge.parent].operands.length - 1));
     const middle = edge.line.getPointAtLength(edge.line.getTotalLength() * part);
     edge.label.setAttribute("x", middle.x);
@@ -155,11 +158,19 @@ function showNode(card, i, current) {
 function showEdge(edge, current) {
   const local = engine.locals[edge.parent][edge.k];
   const active = current?.parent === edge.parent && current.k === edge.k;
-  edge.label.textContent = graph.nodes[edge.child].kind === "number" ? "" : shown(local);
+  const isNumber = graph.nodes[edge.child].kind === "number";
+  edge.label.textContent = isNumber ? "" : shown(local);
+  edge.title.textContent = isNumber ? "" : localText(edge.parent, edge.k);
   edge.group.classList.toggle("active", active);
   const swept = engine.stepOf.get(edge.parent)?.[edge.k] <= state.done;
   edge.group.classList.toggle("swept", swept);
   edge.line.setAttribute("marker-end", `url(#arrow${active ? "-active" : swept ? "-swept" : ""})`);
+}
+
+/** de/da = b = -3 */
+function localText(i, k) {
+  const rule = engine.localRule(i, k);
+  return `${engine.d(i, graph.nodes[i].operands[k])} = ${rule ? rule + " = " : ""}${shown(engine.locals[i][k])}`;
 }
 
 function showDetails() {
@@ -176,9 +187,7 @@ function showDetails() {
   make(element.details, "p", { class: "equation" }, `${node.kind === "number" ? "number" : node.name} = ${names}${shown(engine.data[i])}`);
   node.operands.forEach((child, k) => {
     if (graph.nodes[child].kind === "number") return;
-    const rule = engine.localRule(i, k);
-    const text = `${engine.d(i, child)} = ${rule ? rule + " = " : ""}${shown(engine.locals[i][k])}`;
-    make(element.details, "p", { class: "equation local" }, text);
+    make(element.details, "p", { class: "equation local" }, localText(i, k));
   });
   if (node.kind !== "number") showPaths(i);
 }

@@ -79,7 +79,7 @@ def show(value: Value, path: str | os.PathLike[str] = "graph.html", *, title: st
         raise errors.too_large_to_show(count, max_nodes)
     nodes = walk(value)
     written = Path(path)
-    written.write_text(_html(nodes, title or f"Backpropagation from {nodes[-1].name}"), encoding="utf-8")
+    written.write_text(_html(nodes, title or f"Backpropagation from {nodes[-1].name}"), encoding="utf-8", newline="\n")
     return written
 
 
