@@ -77,7 +77,8 @@ def run_page(path: str) -> None:
             exec(compile("\n" * (line - 1) + block, name, "exec"), names)
         after = line + block.count("\n") + 1  # what stands below a block, with a line between, is what it prints
         if (expected := shown.pop(after, None)) is not None:
-            assert printed.getvalue() == expected, f"{path}:{line} prints\n{printed.getvalue()}"
+            found = printed.getvalue()
+            assert found == expected, f"{path}:{line} prints\n{found}python tools/pages.py writes it there"
     assert not shown, f"{path}: under no block: {shown}"
 
 
