@@ -93,8 +93,8 @@ def softmax(values: Iterable[Any]) -> list[Any]:
     # Out of the exponents, so that they can neither overflow nor lose digits. A recorded function shall not branch.
     largest = FUNCTIONS["stop_gradient"](reduce(FUNCTIONS["maximum"], terms) if module.is_recording() else max(terms))
     exps = [FUNCTIONS["exp"](term - largest) for term in terms]
-    total = FUNCTIONS["sum"](exps)
-    return [e / total for e in exps]
+    inverse = 1.0 / FUNCTIONS["sum"](exps)  # a division takes as long as eight multiplications, and more backwards
+    return [e * inverse for e in exps]
 
 
 def take(table: Any, index: Any) -> Any:
