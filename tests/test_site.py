@@ -85,7 +85,7 @@ def test_notebooks_are_stored_without_outputs_and_lead_somewhere(tool: Callable[
 
 
 def test_pictures_of_a_page_are_what_its_blocks_draw(
-    tool: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tool: Callable[[str], ModuleType], tmp_path: Path, fg: ModuleType
 ) -> None:
     pytest.importorskip("jupytext")
     pytest.importorskip("matplotlib").use("Agg")
