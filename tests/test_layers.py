@@ -44,7 +44,7 @@ PYTHON_LAYERS = [
     ["_program", "_numpy_rules", "_numpy_code", "_numpy_derivatives", "_numpy_program", "_c_parts", "_c_source"],
     ["_compile_errors", "_leases", "_threads", "_structure", "_signature", "_derivatives", "_row_sums"],
     ["_backend"],
-    ["functions"],
+    ["functions", "_walk"],
     ["_paths", "_tracing", "_questions", "_case", "_arguments", "_single", "_repeat", "_values"],
     ["_engine", "_derived", "_listing", "_export", "_store", "_file"],
     ["_compiled", "_compile", "_functional"],

@@ -261,6 +261,25 @@ def get_local_grads(self) -> tuple:
         held -= 1
 
 
+def look(values: list) -> list:
+    """For each Value its place in the order of the nodes, its opcode, and whether a closure takes the rule's place."""
+    global held
+    cdef list found = []
+    cdef uint32_t node
+    cdef int op
+    held += 1  # reclaiming would change the numbers between two of them
+    try:
+        for value in values:
+            node = node_of(value)
+            op = tape.op[node] & ~FG_CLOSURE
+            if numbers_are_leaves and (op == FG_CONST or op == FG_CONST_INT):
+                op = FG_LEAF
+            found.append((node, op, (tape.op[node] & FG_CLOSURE) != 0))
+    finally:
+        held -= 1
+    return found
+
+
 cdef object hung(object self, str name):
     """What hangs on the handle under that name, or None."""
     cdef fg_value *v = handle_of(self)
@@ -375,8 +394,13 @@ def switch_recording(change: int) -> None:
     fg_count_recording_off(change)
 
 
+cdef bint numbers_are_leaves = False
+
+
 def set_micrograd_mode(on: bool) -> None:
     """Whether number operands are leaves that get gradients, as in micrograd."""
+    global numbers_are_leaves
+    numbers_are_leaves = on
     fg_constants_are_leaves(on)
 
 

@@ -251,6 +251,7 @@ _REFUSED = {
     "repr": ("printing or formatting a Value", "return it as one more output, and print that"),
     "copy": ("copying or pickling a Value", "use the Value itself"),
     "node": ("a node made by hand, Value(data, children),", "write it with operations and functions of fastgrad"),
+    "walk": ("looking at the graph of a Value", "call the function with Values of yours, and look at what it returns"),
     "rule": ("_backward or _local_grads", "write the node with operations and functions of fastgrad"),
 }
 

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from . import _errors, _value
 from ._docs import DOCUMENTATION
 from ._errors import is_array, is_real
-from ._graph import Rule, Value, record, set_micrograd_mode, switch_recording, tape_stats, tracer
+from ._graph import Rule, Value, look, record, set_micrograd_mode, switch_recording, tape_stats, tracer
 from ._rules import OPCODES, REDUCTIONS, ROWS, Reduction, Row
 from ._trace import (
     abandon_recording,
@@ -33,6 +33,7 @@ __all__ = [
     "finish_recording",
     "gather_data",
     "is_recording",
+    "look",
     "peek",
     "record_take",
     "set_elementwise_hook",

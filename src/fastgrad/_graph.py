@@ -264,6 +264,11 @@ def _note(leaf: Value) -> None:
         recording.own(leaf)
 
 
+def look(values: Iterable[Value]) -> list[tuple[int, int, bool]]:
+    """For each Value its place in the order of the nodes, its opcode, and whether a closure takes the rule's place."""
+    return [(value._serial, value._rule.opcode, value._rule.closure) for value in values]
+
+
 def _number_node(number: float) -> Value:
     """Return the child that stands for a number operand. It is older than its user, as every operand is."""
     node = Value(number)

@@ -43,6 +43,7 @@ class ValueMethods:
     """
 
     label = ""
+    _line = None  # where it was made, if that was noted
     __array_priority__ = 1000.0  # so that NumPy's scalars and arrays on the left leave the operation to Value
 
     def __repr__(self: Any) -> str:
