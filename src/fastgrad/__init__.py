@@ -14,6 +14,7 @@ import builtins
 from importlib import import_module
 from typing import Any
 
+from . import _methods as _methods  # gives Value what shows it
 from ._backend import Backend, Value, backend, no_grad
 from ._errors import TracingError
 from ._version import __version__

@@ -8,13 +8,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from ._backend import Value, module
 from ._frames import Line
 from ._rules import OPCODES, REDUCTIONS, ROWS, Reduction, Row
 
-_ROWS: dict[str, Row | Reduction] = {row.name: row for row in (*ROWS, *REDUCTIONS)}
+_TABLE: tuple[Row | Reduction, ...] = (*ROWS, *REDUCTIONS)
+_ROWS = {row.name: row for row in _TABLE}
 _NAMES = {opcode: name for name, opcode in OPCODES.items()}
 _NUMBERS = ("const", "const_int")
 _WITHOUT_RULE = ("leaf", "stale", "custom", *_NUMBERS)
@@ -29,7 +31,8 @@ class Edge(NamedTuple):
     amount: float  # what is added to the operand's adjoint: adjoint * local
 
 
-class Node(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Node:
     """A node of the graph. Its operands lie before it."""
 
     index: int
@@ -193,7 +196,7 @@ def _sweep(found: Sequence[_Found]) -> tuple[list[float], list[tuple[list[bool],
     for index in reversed(range(len(found))):
         node, g = found[index], adjoints[index]
         passes = [_passes(node, k) and _kind(found[operand]) != "number" for k, operand in enumerate(node.operands)]
-        amounts = [0.0] * len(passes)
+        amounts: Sequence[float] = [0.0] * len(passes)
         if g != 0.0:
             amounts = _amounts(node, found, g)
             for operand, amount, does in zip(node.operands, amounts, passes, strict=True):

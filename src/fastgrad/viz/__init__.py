@@ -1,0 +1,1 @@
+"""To see derivatives: explanations and tables of a reverse sweep."""
