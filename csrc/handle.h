@@ -45,7 +45,8 @@ typedef struct fg_state {
     fg_hooks hook;
     uint32_t constant_bit;
     int recording_off; /* no_grad contexts of all threads                            */
-    int unusual;       /* and recordings: while it is not 0 the quick way is closed */
+    int unusual;       /* and recordings, and watchers: while it is not 0 the quick way is closed */
+    int watchers;      /* detect_anomaly contexts of all threads                     */
     fg_tracer *tracers;
     int free_count;
     fg_value *free[FREE_LIST];
@@ -63,7 +64,7 @@ PyObject *fg_leaf(double value);
 void fg_dealloc(PyObject *self);
 
 /* In trace.c, of this thread's recording if it has one. fg_trace notes that it made the node of v, the result of an
- * operation; it takes and gives a reference, or NULL. */
+ * operation, or shows it to who watches this thread; it takes and gives a reference, or NULL. */
 PyObject *fg_trace(PyObject *v);
 int fg_trace_guard(PyObject *v, int outcome);
 
@@ -137,7 +138,17 @@ static inline fg_tracer *tracer(void)
 
 static inline PyObject *traced(PyObject *v)
 {
-    return UNLIKELY(S.tracers != NULL) ? fg_trace(v) : v;
+    return UNLIKELY(S.unusual != 0) ? fg_trace(v) : v;
+}
+
+/* The result of an operation that is not recorded, whose node was made for who watches: it becomes a leaf. */
+static inline PyObject *untraced(PyObject *v)
+{
+    if (UNLIKELY(S.watchers > 0))
+        v = fg_trace(v);
+    if (v)
+        S.tape.op[node_of(v)] = FG_LEAF;
+    return v;
 }
 
 /* Whether this thread records a function, so that `what` cannot be; then raises. */

@@ -37,9 +37,10 @@ static PyObject *node1(int op, PyObject *x, double z)
     fg_value *v = new_handle();
     if (!v)
         return NULL;
-    if (!record)
+    if (!record && !S.watchers)
         return bind(FG_LEAF, 0, 0, z, v);
-    return traced(bind(op, node_of(x), 0, z, v));
+    bind(op, node_of(x), 0, z, v);
+    return record ? traced((PyObject *)v) : untraced((PyObject *)v);
 }
 
 /* An exponent is never a child in micrograd, so it is a constant there too. */
@@ -56,11 +57,12 @@ static inline PyObject *node2(int op, PyObject *l, int kl, double x, PyObject *r
     fg_value *v = new_handle();
     if (!v)
         return NULL;
-    if (!record)
+    if (!record && !S.watchers)
         return bind(FG_LEAF, 0, 0, z, v);
     uint32_t a = kl == VALUE ? node_of(l) : constant(kl, x, S.constant_bit);
     uint32_t b = kr == VALUE ? node_of(r) : constant(kr, y, right_bit);
-    return traced(bind(op, a, b, z, v));
+    bind(op, a, b, z, v);
+    return record ? traced((PyObject *)v) : untraced((PyObject *)v);
 }
 
 static PyObject *node3(int op, PyObject *const *o, const int *kind, const double *value, double z)
@@ -71,19 +73,21 @@ static PyObject *node3(int op, PyObject *const *o, const int *kind, const double
     fg_value *v = new_handle();
     if (!v)
         return NULL;
-    if (!record)
+    if (!record && !S.watchers)
         return bind(FG_LEAF, 0, 0, z, v);
     uint32_t at = S.tape.pool_size;
     for (int k = 0; k < 3; k++)
         S.tape.pool[at + k] = kind[k] == VALUE ? node_of(o[k]) : constant(kind[k], value[k], S.constant_bit);
     S.tape.pool_size += 3;
-    return traced(bind(op, at, 3, z, v));
+    bind(op, at, 3, z, v);
+    return record ? traced((PyObject *)v) : untraced((PyObject *)v);
 }
 
-/* `values`: whether one of the operands is a Value. Then a recorded function goes on, as it does over arrays. */
+/* `values`: whether one of the operands is a Value. Then a recorded function goes on, as it does over arrays; and so does
+ * a watched program, as who watches raises what is to be raised. */
 static NEVER_INLINE int failed(const char *name, int values, int n, double x, double y, double w, double z)
 {
-    if (values && tracer())
+    if (values && (tracer() || S.watchers > 0))
         return 0;
     PyObject *done = n == 1   ? PyObject_CallFunction(S.hook.check, "s(d)d", name, x, z)
                      : n == 2 ? PyObject_CallFunction(S.hook.check, "s(dd)d", name, x, y, z)

@@ -29,6 +29,7 @@ typedef struct fg_hooks {
     PyObject *construct;      /* (value, *args, **kwargs): Value.__init__ with more than a number              */
     PyObject *is_users;       /* (file): whether code of that file is the user's                               */
     PyObject *refuse;         /* (what): raises that this cannot be while a function is recorded               */
+    PyObject *watch;          /* (value): sees the result of each operation while somebody watches             */
     PyTypeObject *ndarray;
     int (*make_room)(uint32_t nodes, uint32_t entries);
     int (*recording_off)(void);
@@ -41,11 +42,15 @@ int fg_add_functions(PyObject *module);
 /* The hooks that need the type, or come later. */
 void fg_set_elementwise(PyObject *elementwise);
 void fg_set_construct(PyObject *construct);
+void fg_set_watch(PyObject *watch);
 
 fg_tape *fg_the_tape(void);
 
 /* While positive some thread has switched recording off, and the hook recording_off says whether this one has. */
 void fg_count_recording_off(int change);
+
+/* While positive some thread watches, and the hook watch sees all results, of whatever thread. */
+void fg_count_watchers(int change);
 
 /* Number operands become leaves with an adjoint, as in micrograd, rather than constants. */
 void fg_constants_are_leaves(int yes);

@@ -148,10 +148,17 @@ static int block_gradient(fg_tracer *t, PyObject *v)
     return own_node(t, v);
 }
 
+static int show(PyObject *v)
+{
+    PyObject *done = PyObject_CallOneArg(S.hook.watch, v);
+    Py_XDECREF(done);
+    return done ? 0 : -1;
+}
+
 PyObject *fg_trace(PyObject *v)
 {
     fg_tracer *t = tracer();
-    if (t && (own_node(t, v) < 0 || (t->no_grad > 0 && block_gradient(t, v) < 0)))
+    if (t ? own_node(t, v) < 0 || (t->no_grad > 0 && block_gradient(t, v) < 0) : S.watchers > 0 && show(v) < 0)
         Py_CLEAR(v);
     return v;
 }

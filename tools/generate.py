@@ -34,6 +34,7 @@ OUTPUTS = (
 )
 # What fastgrad offers besides.
 NOT_IN_TABLE = {"TracingError", "backend", "nn", "no_grad", "optim", "softmax", "take"}
+NOT_IN_TABLE |= {"AnomalyError", "detect_anomaly"}
 NOT_IN_TABLE |= {"Compiled", "get_num_threads", "load", "set_num_threads"}
 NOT_IN_TABLE |= {"calculus", "check_grad", "derivative", "differential", "numerical_derivative", "partial", "sparsity"}
 NOT_IN_TABLE |= {"taylor", "total", "grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"}

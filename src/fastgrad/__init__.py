@@ -16,7 +16,7 @@ from typing import Any
 
 from . import _methods as _methods  # gives Value what shows it
 from ._backend import Backend, Value, backend, no_grad
-from ._errors import TracingError
+from ._errors import AnomalyError, TracingError
 from ._version import __version__
 from .functions import FUNCTIONS, softmax, take
 
@@ -26,6 +26,7 @@ globals().update(FUNCTIONS)
 _SUBMODULES = ("calculus", "nn", "optim")
 _COMPILED = {
     "Compiled": "_compiled",
+    "detect_anomaly": "_anomaly",
     **dict.fromkeys(("compile", "load"), "_compile"),
     **dict.fromkeys(("grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"), "_functional"),
     **dict.fromkeys(("check_grad", "derivative", "differential", "numerical_derivative"), "calculus"),
@@ -35,6 +36,7 @@ _COMPILED = {
 
 # What `from fastgrad import *` gives: without the functions that would hide Python's own, such as sum.
 __all__ = [
+    "AnomalyError",
     "Backend",
     "TracingError",
     "Value",

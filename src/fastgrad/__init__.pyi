@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from . import calculus as calculus
 from . import nn as nn
 from . import optim as optim
+from ._anomaly import Anomaly
+from ._anomaly import detect_anomaly as detect_anomaly
 from ._compile import compile as compile
 from ._compile import load as load
 from ._compiled import Compiled as Compiled
@@ -40,6 +42,7 @@ __all__ = [
     "Backend",
     "Value",
     "__version__",
+    "AnomalyError",
     "Compiled",
     "TracingError",
     "absolute",
@@ -66,6 +69,7 @@ __all__ = [
     "cos",
     "cosh",
     "derivative",
+    "detect_anomaly",
     "differential",
     "digamma",
     "div",
@@ -888,6 +892,10 @@ def take(table: Sequence[Sequence[_Scalar]], index: _Scalar) -> list[Any]: ...
 def take(table: _Array | Sequence[_Scalar], index: _Scalar) -> Any: ...
 
 class TracingError(TypeError): ...
+
+class AnomalyError(FloatingPointError):
+    anomaly: Anomaly
+    def __init__(self, anomaly: Anomaly) -> None: ...
 
 class no_grad(ContextDecorator):
     def __enter__(self) -> None: ...

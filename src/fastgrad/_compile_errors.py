@@ -295,3 +295,17 @@ def inconsistent_recording(name: str) -> ValueError:
 def which_case(name: str, cases: int) -> TypeError:
     why = "it was not called yet" if not cases else f"it was called with {cases} kinds of static values and core shapes"
     return TypeError(f"to_c() of {name}: {why}; give arguments that say which it is for: f.to_c(...)")
+
+
+# ----------------------------------------------------------------------------------------------------- why_nan
+
+
+def bad_row(got: object) -> TypeError:
+    return TypeError(
+        f"why_nan(row): expected an int, or a tuple of one for each batch dimension, got {_described(got)}"
+    )
+
+
+def no_such_row(row: object, shape: Shape) -> IndexError:
+    batch = f"a batch of shape {shape}" if shape else "a single row; leave it out"
+    return IndexError(f"why_nan(row): there is no row {row!r}: the arguments are {batch}")

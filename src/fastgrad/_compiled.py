@@ -11,6 +11,7 @@ import numpy as np
 
 from . import _compile_errors as _errors
 from . import _file, _store
+from ._anomaly import Anomaly
 from ._backend import Value, module
 from ._derived import Argnums, Derivative, derivative, gufunc_of, python_of
 from ._engine import Engine, prepare
@@ -18,6 +19,7 @@ from ._export import c_file
 from ._listing import PathInfo, listing, path_info, stats
 from ._paths import Subject
 from ._signature import parse
+from ._why_nan import why_nan
 
 
 class Compiled(Engine):
@@ -313,6 +315,45 @@ class Compiled(Engine):
         'grad(x*, w)'
         """
         return stats(self.cases)
+
+    def why_nan(self, *args: Any, row: int | tuple[int, ...] | None = None, **kwargs: Any) -> Anomaly | None:
+        """Find the operation that made a nan or an infinity from finite operands, in the value or in a derivative.
+
+        The recording is done again on Values, with the numbers of the first row whose value or derivatives are not all
+        finite, and looked through: first forward, then backward from each result.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            The arguments of the function: one row or a batch.
+        row : int or tuple of int, optional
+            The row of the batch to look at; an int, or one for each batch dimension. Without it, the first with
+            something to find.
+
+        Returns
+        -------
+        Anomaly or None
+            The operation, its operands, its line, whether it was forward or backward, and the row. None if there is
+            none: all is finite, or not finite only because the arguments are not.
+
+        Raises
+        ------
+        IndexError
+            If there is no such row.
+
+        Examples
+        --------
+        >>> import fastgrad as fg
+        >>> f = fg.compile(lambda x: fg.sqrt(x - 1.0))
+        >>> anomaly = f.why_nan([2.0, 1.0, 0.0])
+        >>> anomaly.row, anomaly.direction, anomaly.formula, anomaly.made
+        (1, 'backward', 'sqrt(v1)', inf)
+        >>> f.why_nan([2.0, 1.0, 0.0], row=2).direction
+        'forward'
+        >>> f.why_nan(2.0) is None
+        True
+        """
+        return why_nan(self._read(args, kwargs), row)
 
     def __str__(self) -> str:
         return listing(self.__repr__(), self.cases)

@@ -97,6 +97,7 @@ cdef extern from "slots.h":
         PyObject *construct
         PyObject *is_users
         PyObject *refuse
+        PyObject *watch
         PyTypeObject *ndarray
         int (*make_room)(uint32_t nodes, uint32_t entries) except -1
         int (*recording_off)() except -1
@@ -105,8 +106,10 @@ cdef extern from "slots.h":
     int fg_add_functions(object module) except -1
     void fg_set_elementwise(object elementwise)
     void fg_set_construct(object construct)
+    void fg_set_watch(object watch)
     fg_tape *fg_the_tape()
     void fg_count_recording_off(int change)
+    void fg_count_watchers(int change)
     void fg_constants_are_leaves(int yes)
     object fg_handle_of(uint32_t node)
     void fg_rebind(fg_value *v, uint32_t node)
@@ -158,6 +161,8 @@ def backward(self) -> None:
         with sweep_turn:
             pass
         return backward(self)
+    if is_watching():
+        before_sweep(self)
     cdef uint32_t node = 0
     cdef double adjoint = 0.0
     fg_tape_sweep_begin(tape, handle_of(self).handle.node)
@@ -262,10 +267,11 @@ def get_local_grads(self) -> tuple:
 
 
 def look(values: list) -> list:
-    """For each Value its place in the order of the nodes, its opcode, and whether a closure takes the rule's place."""
+    """For each Value its place in the order of the nodes, its opcode, whether a closure takes the rule's place, and the
+    exponent that is no operand, or None."""
     global held
     cdef list found = []
-    cdef uint32_t node
+    cdef uint32_t node, exponent
     cdef int op
     held += 1  # reclaiming would change the numbers between two of them
     try:
@@ -274,7 +280,9 @@ def look(values: list) -> list:
             op = tape.op[node] & ~FG_CLOSURE
             if numbers_are_leaves and (op == FG_CONST or op == FG_CONST_INT):
                 op = FG_LEAF
-            found.append((node, op, (tape.op[node] & FG_CLOSURE) != 0))
+            exponent = fg_tape_operand(tape, node, 1) if fg_is_power(op) else 0
+            shown = tape.value[FG_INDEX(exponent)] if hidden(node, 1, exponent) else None
+            found.append((node, op, (tape.op[node] & FG_CLOSURE) != 0, shown))
     finally:
         held -= 1
     return found
@@ -346,6 +354,8 @@ def build(value, double x, tuple children, str op, tuple local) -> None:
         fg_trace_made(value)
     if op:
         hang(value, "_op", op)
+    if children and is_watching():
+        made(value)
 
 
 cdef uint32_t append_leaf(double x):
@@ -377,7 +387,7 @@ include "_core_recording.pxi"
 
 # --------------------------------------------------------------------------------------------------- switches
 
-cdef object switched_off = threading.local()
+cdef object switched_off = threading.local()  # what is unusual in a thread
 
 
 cdef int recording_off() except -1:
@@ -392,6 +402,28 @@ def switch_recording(change: int) -> None:
     """Counts this thread's no_grad contexts."""
     switched_off.depth = getattr(switched_off, "depth", 0) + change
     fg_count_recording_off(change)
+
+
+cdef object made = None  # what sees the results of operations while a thread watches
+cdef object before_sweep = None  # and what sees the root of a sweep
+
+
+def set_watch_hooks(made_hook, sweep_hook) -> None:
+    """What is called, while a thread watches, with the result of each operation, and before a sweep with its root."""
+    global made, before_sweep
+    made, before_sweep = made_hook, sweep_hook
+    fg_set_watch(made)
+
+
+def switch_watching(change: int) -> None:
+    """Counts how often this thread watches. While any does, results of all threads are shown."""
+    switched_off.watching = getattr(switched_off, "watching", 0) + change
+    fg_count_watchers(change)
+
+
+def is_watching() -> bool:
+    """Whether this thread watches, and records no function."""
+    return getattr(switched_off, "watching", 0) > 0 and fg_recording() is NULL
 
 
 cdef bint numbers_are_leaves = False
@@ -437,6 +469,7 @@ cdef object make_type():
     hooks.construct = NULL
     hooks.is_users = keep(_frames.is_users)
     hooks.refuse = keep(_errors.refuse)
+    hooks.watch = NULL
     hooks.ndarray = <PyTypeObject *>keep(np.ndarray)
     hooks.make_room = make_room
     hooks.recording_off = recording_off

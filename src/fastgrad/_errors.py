@@ -11,10 +11,13 @@ from collections.abc import Iterable
 from math import isfinite, isnan
 from numbers import Real
 from reprlib import repr as short
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ._frames import Line, user_line
 from ._rules import BY_NAME, Row
+
+if TYPE_CHECKING:
+    from ._anomaly import Anomaly
 
 # ---------------------------------------------------------------------------------------------------- numbers
 
@@ -293,6 +296,50 @@ def whole(index: Any, size: int, traced: bool) -> int:
     if not (0 if traced else -size) <= number < size:
         raise IndexError(f"take(index): {int(number)} is out of range for a table of {size}")
     return int(number)
+
+
+# -------------------------------------------------------------------------------------------------- anomalies
+
+
+class AnomalyError(FloatingPointError):
+    """An operation made a nan or an infinity from finite operands; ``anomaly`` says which.
+
+    `detect_anomaly` raises it.
+    """
+
+    def __init__(self, anomaly: Anomaly) -> None:
+        super().__init__(anomaly)
+        self.anomaly = anomaly
+
+
+AnomalyError.__module__ = "fastgrad"
+
+
+class DivisionAnomalyError(AnomalyError, ZeroDivisionError):
+    """The same where the operation raises ZeroDivisionError by itself."""
+
+
+class OverflowAnomalyError(AnomalyError, OverflowError):
+    """The same where the operation raises OverflowError by itself."""
+
+
+class DomainAnomalyError(AnomalyError, ValueError):
+    """The same where the operation raises ValueError by itself."""
+
+
+_ANOMALIES: tuple[tuple[type[AnomalyError], type[Exception]], ...] = (
+    (DivisionAnomalyError, ZeroDivisionError),
+    (OverflowAnomalyError, OverflowError),
+    (DomainAnomalyError, ValueError),
+)
+
+
+def anomaly(found: Anomaly, failure: Exception | None) -> AnomalyError:
+    """``failure`` is what the operation raises when nobody watches."""
+    for kind, raised in _ANOMALIES:
+        if isinstance(failure, raised):
+            return kind(found)
+    return AnomalyError(found)
 
 
 # ------------------------------------------------------------------------------------------------ the backend

@@ -13,7 +13,20 @@ from typing import Any, NoReturn
 from . import _errors, _value
 from ._docs import DOCUMENTATION
 from ._errors import is_array, is_real
-from ._graph import Rule, Value, look, record, set_micrograd_mode, switch_recording, tape_stats, tracer
+from ._graph import (
+    Rule,
+    Value,
+    goes_on,
+    is_watching,
+    look,
+    record,
+    set_micrograd_mode,
+    set_watch_hooks,
+    switch_recording,
+    switch_watching,
+    tape_stats,
+    tracer,
+)
 from ._rules import OPCODES, REDUCTIONS, ROWS, Reduction, Row
 from ._trace import (
     abandon_recording,
@@ -33,13 +46,16 @@ __all__ = [
     "finish_recording",
     "gather_data",
     "is_recording",
+    "is_watching",
     "look",
     "peek",
     "record_take",
     "set_elementwise_hook",
     "set_micrograd_mode",
+    "set_watch_hooks",
     "start_recording",
     "switch_recording",
+    "switch_watching",
     "tape_stats",
 ]
 
@@ -69,8 +85,8 @@ def _foreign_operand(row: Row, operands: tuple[Any, ...]) -> Any:
 
 
 def _check(row: Row, operands: tuple[float, ...], result: float, values: bool) -> None:
-    """Raise if an operation failed; on Values a recorded function goes on, as it does over arrays."""
-    if not values or tracer() is None:
+    """Raise if an operation failed, unless it goes on: on Values a recorded function does, as over arrays."""
+    if not values or not goes_on():
         _errors.check(row.name, operands, result)
 
 

@@ -44,6 +44,7 @@ class _State(NamedTuple):
 
     off: int = 0  # no_grad contexts, begun inside the recording if there is one
     tracer: Tracer | None = None
+    watching: int = 0  # how often it watches; not inside a recording
 
 
 _ALL = repeat(True)
@@ -53,6 +54,14 @@ _state: ContextVar[_State | None] = ContextVar("state", default=None)
 _unusual = _state.get  # None: nothing
 _sweeping: ContextVar[bool] = ContextVar("sweeping", default=False)
 _numbers_are_leaves = False
+
+
+def _ignore(_: Value) -> None:
+    """What nobody has asked to see."""
+
+
+_made: Callable[[Value], None] = _ignore
+_before_sweep: Callable[[Value], None] = _ignore
 
 
 class Value:
@@ -99,6 +108,8 @@ class Value:
         if children and not _recording_off():
             self._operands = children
             self._rule = Rule("", lambda *_: local_grads, OPCODES["given" if local_grads else "custom"])
+            if is_watching():
+                _made(self)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -179,6 +190,8 @@ class Value:
         self._refuse("backward")
         if _sweeping.get():
             raise _errors.nested_backward()
+        if is_watching():
+            _before_sweep(self)
         reached = reached_from([self])
         adjoints = dict.fromkeys(reached, 0.0)
         adjoints[self._serial] = 1.0
@@ -253,8 +266,11 @@ def _recorded(node: Value) -> Value:
     if state.tracer is not None:
         state.tracer.own(node)
         return state.tracer.without_gradient(node) if state.off > 0 else node
-    node._operands = ()
-    node._rule = LEAF
+    if state.watching > 0:
+        _made(node)
+    if state.off > 0:
+        node._operands = ()
+        node._rule = LEAF
     return node
 
 
@@ -264,9 +280,11 @@ def _note(leaf: Value) -> None:
         recording.own(leaf)
 
 
-def look(values: Iterable[Value]) -> list[tuple[int, int, bool]]:
-    """For each Value its place in the order of the nodes, its opcode, and whether a closure takes the rule's place."""
-    return [(value._serial, value._rule.opcode, value._rule.closure) for value in values]
+def look(values: Iterable[Value]) -> list[tuple[int, int, bool, float | None]]:
+    """For each Value its place in the order of the nodes, its opcode, whether a closure takes the rule's place, and the
+    exponent that is no operand, or None."""
+    rules = ((value._serial, value._rule) for value in values)
+    return [(serial, rule.opcode, rule.closure, next(iter(rule.numbers), None)) for serial, rule in rules]
 
 
 def _number_node(number: float) -> Value:
@@ -348,6 +366,30 @@ def switch_recording(change: int) -> None:
     """Count the no_grad contexts of this thread."""
     state = _unusual() or _State()
     set_state(state._replace(off=state.off + change))
+
+
+def set_watch_hooks(made: Callable[[Value], None], before_sweep: Callable[[Value], None]) -> None:
+    """What is called, while a thread watches, with the result of each operation, and before a sweep with its root."""
+    global _made, _before_sweep
+    _made, _before_sweep = made, before_sweep
+
+
+def switch_watching(change: int) -> None:
+    """Count how often this thread watches."""
+    state = _unusual() or _State()
+    set_state(state._replace(watching=state.watching + change))
+
+
+def is_watching() -> bool:
+    """Whether this thread watches, and records no function."""
+    state = _unusual()
+    return state is not None and state.watching > 0
+
+
+def goes_on() -> bool:
+    """Whether an operation that failed makes a node all the same: in a recording, or for who watches to raise it."""
+    state = _unusual()
+    return state is not None and (state.tracer is not None or state.watching > 0)
 
 
 def set_state(state: _State | None) -> _State | None:

@@ -6,7 +6,7 @@ Otherwise each number of a derivative is one node, with the partials that the pr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,7 @@ def answer(case: Case, question: Question, arguments: Sequence[Any], extra: Sequ
 
 
 def _replayed(program: Any, path: Path, inputs: Sequence[Any]) -> list[Any]:
-    nodes = _replay(program, inputs)
+    nodes = replay(program, inputs)
     found = [nodes[k] for k in program.outputs.tolist()]
     count = len(found) - len(path.recording.guards)
     for guard in found[count:]:
@@ -54,8 +54,8 @@ def _replayed(program: Any, path: Path, inputs: Sequence[Any]) -> list[Any]:
     return found[:count]
 
 
-def _replay(program: Any, inputs: Sequence[Any]) -> list[Any]:
-    """Do what a program does on Values; return them by node."""
+def replay(program: Any, inputs: Sequence[Any], constant: Callable[[float], Any] = Value) -> list[Any]:
+    """Do what a program does on Values; return them by node. ``constant`` says what constants are: Values or floats."""
     found: list[Any] = []
     pool, constants = program.pool.tolist(), program.constants.tolist()
     for op, _, a, b, c, _ in program.nodes.tolist():
@@ -63,13 +63,18 @@ def _replay(program: Any, inputs: Sequence[Any]) -> list[Any]:
         if name == "leaf":
             found.append(inputs[a])
         elif name == "const":
-            found.append(Value(constants[a]))
+            found.append(constant(constants[a]))
         elif name in BY_NAME:
             operands = (a, b, c)[: len(BY_NAME[name].operands)]
-            found.append(getattr(module, name)(*[found[k] for k in operands]))
+            found.append(getattr(module, name)(*_with_a_value([found[k] for k in operands])))
         else:
-            found.append(_apply(name, [found[k] for k in pool[a : a + b]]))
+            found.append(_apply(name, _with_a_value([found[k] for k in pool[a : a + b]])))
     return found
+
+
+def _with_a_value(operands: list[Any]) -> list[Any]:
+    """Make a Value of the first operand if there is none: operations on floats are those of Python, which may raise."""
+    return operands if any(isinstance(x, Value) for x in operands) else [Value(operands[0]), *operands[1:]]
 
 
 def _apply(name: str, operands: list[Any]) -> Any:

@@ -45,6 +45,7 @@ class Node:
     data: float
     adjoint: float  # the derivative of the output with respect to this node
     edges: tuple[Edge, ...]  # for each operand, repeated ones repeatedly; under a closure for each different one
+    exponent: float | None  # of a power: a number as exponent is no operand, but part of the symbol
     line: Line | None  # where it was made, if that was noted
 
     @property
@@ -61,14 +62,18 @@ class _Found(NamedTuple):
     local: Sequence[float]
     operation: str  # a name of _rules.OPCODES
     closure: bool
+    exponent: float | None
 
 
-def walk(output: Value) -> list[Node]:
+_Look = tuple[int, int, bool, float | None]  # what a backend says of a Value
+
+
+def walk(output: Value, shallow: bool = False) -> list[Node]:
     """Return what a Value was computed from: nodes in the order in which they were made, the Value last.
 
-    A number lies just before the first node that uses it. The adjoints are those of ``output.backward()``, to the last
-    bit. A node with a ``_backward`` of the user's has that called, at 1 and at its adjoint, with ``grad`` set back
-    after.
+    If ``shallow``, that is its operands only. A number lies just before the first node that uses it. The adjoints are
+    those of ``output.backward()``, to the last bit. A node with a ``_backward`` of the user's has that called, at 1 and
+    at its adjoint, with ``grad`` set back after.
 
     Raises
     ------
@@ -80,7 +85,7 @@ def walk(output: Value) -> list[Node]:
     if not isinstance(output, Value):
         raise TypeError(f"expected a Value, got {type(output).__name__} {output!r}")
     output._refuse("walk")  # type: ignore[attr-defined]
-    found = _find(output)
+    found = _find(output, shallow)
     adjoints, passed = _sweep(found)
     labels = [str(node.value.label) for node in found]
     names = _named(found, labels)
@@ -96,6 +101,7 @@ def walk(output: Value) -> list[Node]:
             data=node.value.data,
             adjoint=adjoints[index],
             edges=tuple(map(Edge._make, zip(node.operands, node.local, *passed[index], strict=True))),
+            exponent=node.exponent,
             line=node.value._line,  # type: ignore[attr-defined]
         )
         for index, node in enumerate(found)
@@ -105,13 +111,13 @@ def walk(output: Value) -> list[Node]:
 # ---------------------------------------------------------------------------------------------------- the graph
 
 
-def _find(output: Value) -> list[_Found]:
+def _find(output: Value, shallow: bool) -> list[_Found]:
     """Everything that the output was computed from, in the order of making."""
     children: dict[int, tuple[Value, ...]] = {}  # by id: a subclass may have a hash of its own
     values = [output]
     for value in values:  # grows as it goes
         if id(value) not in children:
-            children[id(value)] = value._children
+            children[id(value)] = value._children if value is output or not shallow else ()
             values += children[id(value)]
     distinct = list({id(value): value for value in values}.values())
     looks = {id(value): look for value, look in zip(distinct, module.look(distinct), strict=True)}
@@ -125,7 +131,7 @@ def _find(output: Value) -> list[_Found]:
             ordered.append(value)
 
     for value in distinct:
-        number, opcode, _ = looks[id(value)]
+        number, opcode, *_ = looks[id(value)]
         if (number < 0 or _NAMES[opcode] in _NUMBERS) and value is not output:
             continue  # it comes with its first user
         for child in children[id(value)]:
@@ -135,13 +141,17 @@ def _find(output: Value) -> list[_Found]:
     return [_as_found(value, children[id(value)], place, looks[id(value)]) for value in ordered]
 
 
-def _as_found(value: Value, children: tuple[Value, ...], place: dict[int, int], look: tuple[int, int, bool]) -> _Found:
-    _, opcode, closure = look
-    if not closure:
-        return _Found(value, [place[id(child)] for child in children], value._local_grads, _NAMES[opcode], False)
-    operands = list(dict.fromkeys(place[id(child)] for child in children))
-    distinct = list({id(child): child for child in children}.values())
-    return _Found(value, operands, _run_closure(value, distinct, 1.0), _NAMES[opcode], True)
+def _as_found(value: Value, children: tuple[Value, ...], place: dict[int, int], look: _Look) -> _Found:
+    _, opcode, closure, exponent = look
+    operands = [place[id(child)] for child in children]
+    local: Sequence[float] = ()
+    if closure and children:
+        distinct = list({id(child): child for child in children}.values())
+        operands = list(dict.fromkeys(operands))
+        local = _run_closure(value, distinct, 1.0)
+    elif children:
+        local = value._local_grads
+    return _Found(value, operands, local, _NAMES[opcode], closure, exponent)
 
 
 def _kind(node: _Found) -> str:
@@ -219,7 +229,7 @@ def _passes(node: _Found, k: int) -> bool:
 
 
 def _amounts(node: _Found, found: Sequence[_Found], g: float) -> Sequence[float]:
-    if node.closure:
+    if node.closure and node.operands:
         return _run_closure(node.value, [found[operand].value for operand in node.operands], g)
     return [g * local for local in node.local]
 

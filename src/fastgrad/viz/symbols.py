@@ -24,16 +24,13 @@ def partial(nodes: Sequence[Node], node: Node, k: int) -> ast.expr | None:
     """Return the derivative of a node with respect to its operand k as an expression; None if there is no rule."""
     if node.row is None or node.is_closure:
         return None
-    letters = _letters(nodes, node, k)
-    if letters is None:
-        return None
     terms = len(node.edges) // len(node.row.operands) if not isinstance(node.row, Row) else 1
     tree = ast.parse(node.row.partial_texts[k // terms], mode="eval").body
-    simplified: ast.expr = _Simplifier(letters).visit(tree)
+    simplified: ast.expr = _Simplifier(_letters(nodes, node, k)).visit(tree)
     return simplified
 
 
-def _letters(nodes: Sequence[Node], node: Node, k: int) -> dict[str, tuple[ast.expr, float]] | None:
+def _letters(nodes: Sequence[Node], node: Node, k: int) -> dict[str, tuple[ast.expr, float]]:
     """What the letters of the rule stand for: a name or a number, and its data."""
     operands = [nodes[edge.operand] for edge in node.edges]
     row = node.row
@@ -44,12 +41,8 @@ def _letters(nodes: Sequence[Node], node: Node, k: int) -> dict[str, tuple[ast.e
         letters["n"] = (ast.Constant(float(count)), float(count))
         operands = operands[k % count :: count]
     letters |= {letter: (_named(x), x.data) for letter, x in zip(row.operands, operands, strict=False)}
-    if len(operands) < len(row.operands):  # a number as exponent is part of the symbol
-        try:
-            exponent = float(node.op.removeprefix(row.label))
-        except ValueError:
-            return None
-        letters[row.operands[1]] = (ast.Constant(exponent), exponent)
+    if node.exponent is not None:
+        letters[row.operands[-1]] = (ast.Constant(node.exponent), node.exponent)
     return letters
 
 
