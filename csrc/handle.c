@@ -21,12 +21,6 @@ void fg_constants_are_leaves(int yes)
     S.constant_bit = yes ? 0 : FG_NO_ADJOINT;
 }
 
-void fg_count_watchers(int change)
-{
-    S.watchers += change;
-    S.unusual += change;
-}
-
 void fg_set_watch(PyObject *watch)
 {
     Py_XSETREF(S.hook.watch, Py_NewRef(watch));

@@ -64,7 +64,8 @@ PyObject *fg_leaf(double value);
 void fg_dealloc(PyObject *self);
 
 /* In trace.c, of this thread's recording if it has one. fg_trace notes that it made the node of v, the result of an
- * operation, or shows it to who watches this thread; it takes and gives a reference, or NULL. */
+ * operation, or shows it to who watches, after which it becomes a leaf under no_grad. It takes and gives a reference, or
+ * NULL. */
 PyObject *fg_trace(PyObject *v);
 int fg_trace_guard(PyObject *v, int outcome);
 
@@ -138,17 +139,7 @@ static inline fg_tracer *tracer(void)
 
 static inline PyObject *traced(PyObject *v)
 {
-    return UNLIKELY(S.unusual != 0) ? fg_trace(v) : v;
-}
-
-/* The result of an operation that is not recorded, whose node was made for who watches: it becomes a leaf. */
-static inline PyObject *untraced(PyObject *v)
-{
-    if (UNLIKELY(S.watchers > 0))
-        v = fg_trace(v);
-    if (v)
-        S.tape.op[node_of(v)] = FG_LEAF;
-    return v;
+    return UNLIKELY(S.tracers != NULL) ? fg_trace(v) : v;
 }
 
 /* Whether this thread records a function, so that `what` cannot be; then raises. */
@@ -160,7 +151,7 @@ static inline int refused(const char *what)
 /* Whether to record; negative with an exception. It may run Python code: call it before making room, never after. */
 static inline int recording(void)
 {
-    if (!UNLIKELY(S.recording_off > 0) || tracer()) /* no_grad in a recorded function: see fg_trace */
+    if (!UNLIKELY(S.recording_off > 0) || tracer() || S.watchers > 0) /* no_grad there: see fg_trace */
         return 1;
     int off = S.hook.recording_off();
     return off < 0 ? -1 : !off;

@@ -89,10 +89,9 @@ static PyObject *reduce_items(int op, const char *name, PyObject *xs, PyObject *
     uint32_t size = t->size, at = t->pool_size;
     Py_ssize_t values = write_operands(xs, t->pool + at) + (ys ? write_operands(ys, t->pool + at + n) : 0);
     double z = fg_tape_reduce(t, op, t->pool + at, (uint32_t)count);
-    if (values && (record || S.watchers)) {
+    if (values && record) {
         t->pool_size += (uint32_t)count;
-        bind(op, at, (uint32_t)count, z, v);
-        return record ? traced((PyObject *)v) : untraced((PyObject *)v);
+        return traced(bind(op, at, (uint32_t)count, z, v));
     }
     t->size = size;
     if (values)

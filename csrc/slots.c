@@ -37,10 +37,9 @@ static PyObject *node1(int op, PyObject *x, double z)
     fg_value *v = new_handle();
     if (!v)
         return NULL;
-    if (!record && !S.watchers)
+    if (!record)
         return bind(FG_LEAF, 0, 0, z, v);
-    bind(op, node_of(x), 0, z, v);
-    return record ? traced((PyObject *)v) : untraced((PyObject *)v);
+    return traced(bind(op, node_of(x), 0, z, v));
 }
 
 /* An exponent is never a child in micrograd, so it is a constant there too. */
@@ -57,12 +56,11 @@ static inline PyObject *node2(int op, PyObject *l, int kl, double x, PyObject *r
     fg_value *v = new_handle();
     if (!v)
         return NULL;
-    if (!record && !S.watchers)
+    if (!record)
         return bind(FG_LEAF, 0, 0, z, v);
     uint32_t a = kl == VALUE ? node_of(l) : constant(kl, x, S.constant_bit);
     uint32_t b = kr == VALUE ? node_of(r) : constant(kr, y, right_bit);
-    bind(op, a, b, z, v);
-    return record ? traced((PyObject *)v) : untraced((PyObject *)v);
+    return traced(bind(op, a, b, z, v));
 }
 
 static PyObject *node3(int op, PyObject *const *o, const int *kind, const double *value, double z)
@@ -73,14 +71,13 @@ static PyObject *node3(int op, PyObject *const *o, const int *kind, const double
     fg_value *v = new_handle();
     if (!v)
         return NULL;
-    if (!record && !S.watchers)
+    if (!record)
         return bind(FG_LEAF, 0, 0, z, v);
     uint32_t at = S.tape.pool_size;
     for (int k = 0; k < 3; k++)
         S.tape.pool[at + k] = kind[k] == VALUE ? node_of(o[k]) : constant(kind[k], value[k], S.constant_bit);
     S.tape.pool_size += 3;
-    bind(op, at, 3, z, v);
-    return record ? traced((PyObject *)v) : untraced((PyObject *)v);
+    return traced(bind(op, at, 3, z, v));
 }
 
 /* `values`: whether one of the operands is a Value. Then a recorded function goes on, as it does over arrays; and so does

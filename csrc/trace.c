@@ -148,11 +148,15 @@ static int block_gradient(fg_tracer *t, PyObject *v)
     return own_node(t, v);
 }
 
+/* Shows a result to who watches; under no_grad its node was made for that only, and becomes a leaf. */
 static int show(PyObject *v)
 {
     PyObject *done = PyObject_CallOneArg(S.hook.watch, v);
+    int off = done ? S.hook.recording_off() : -1;
     Py_XDECREF(done);
-    return done ? 0 : -1;
+    if (off > 0)
+        S.tape.op[node_of(v)] = FG_LEAF;
+    return off < 0 ? -1 : 0;
 }
 
 PyObject *fg_trace(PyObject *v)
@@ -228,15 +232,36 @@ PyObject *fg_trace_begin(const double *values, uint32_t count)
     return list;
 }
 
-void fg_trace_end(fg_tracer *t)
+/* Takes a tracer out of the list. */
+static void unlink_tracer(const fg_tracer *t)
 {
     fg_tracer **at = &S.tracers;
     while (*at != t)
         at = &(*at)->next;
     *at = t->next;
     S.unusual--;
+}
+
+void fg_trace_end(fg_tracer *t)
+{
+    unlink_tracer(t);
     fg_recorder_retire(&t->recorder, &S.tape);
     free_tracer(t);
+}
+
+/* While somebody watches, a tracer of no thread is in the list: so the one test for recordings is that for watchers too,
+ * and operations are as fast as without them. */
+void fg_count_watchers(int change)
+{
+    static fg_tracer of_no_thread;
+    if (S.watchers > 0)
+        unlink_tracer(&of_no_thread);
+    S.watchers += change;
+    if (S.watchers > 0) {
+        of_no_thread.next = S.tracers;
+        S.tracers = &of_no_thread;
+        S.unusual++;
+    }
 }
 
 int fg_trace_extract(fg_tracer *t, fg_extract *e)

@@ -104,6 +104,6 @@ def _outputs(path: Path, inputs: list[Value]) -> list[Value]:
     with tolerant():
         nodes = replay(path.program, [*inputs, *path.parameters], float)
     for value, site in zip(nodes, path.recording.nodes["line"].tolist(), strict=False):
-        if isinstance(value, Value) and value._children and value._line is None:
-            value._line = Line(*path.recording.lines[site])
+        if isinstance(value, Value) and value._children and value._line is None:  # type: ignore[attr-defined]
+            value._line = Line(*path.recording.lines[site])  # type: ignore[attr-defined]
     return as_values([nodes[k] for k in path.recording.outputs.tolist()])
