@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 PAGES = [path for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]) if "```python" in path.read_text()]
-MODULES = ["fastgrad", "fastgrad.calculus", "fastgrad.nn", "fastgrad.optim", "fastgrad.functions"]
+MODULES = ["fastgrad", "fastgrad._methods", "fastgrad.calculus", "fastgrad.nn", "fastgrad.optim", "fastgrad.functions"]
 
 
 def blocks(path: Path, language: str) -> list[tuple[int, str]]:
