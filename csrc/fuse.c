@@ -82,7 +82,7 @@ static uint32_t leaves_of(const fusing *f, uint32_t node, uint32_t leaf[2 * MAX_
     return count;
 }
 
-/* Joins node x to its user, unless its operands would have to be kept for much longer than x is. */
+/* Joins node x to its user, unless its operands would have to be kept in slots for much longer than x is. */
 static int join(fusing *f, uint32_t x, uint32_t user)
 {
     uint32_t leaf[2 * MAX_NODES + 2], count = leaves_of(f, x, leaf), at = f->at[user];
@@ -93,7 +93,7 @@ static int join(fusing *f, uint32_t x, uint32_t user)
             longer += at - f->last[v];
         f->seen[v] = x;
     }
-    if (longer > at - f->at[x] + f->loss)
+    if (f->list->stream == FG_LANE_STREAM && longer > at - f->at[x] + f->loss)
         return 0;
     for (uint32_t k = 0; k < count; k++)
         f->last[leaf[k]] = f->last[leaf[k]] < at ? at : f->last[leaf[k]];

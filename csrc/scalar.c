@@ -7,7 +7,7 @@
 #include "linked.h"
 #include "reduce.h"
 
-#define FG_EXACT_ZMUL(x, y) fg_zmul_forward(x, y)
+#define FG_EXACT_ZMUL(x, y) zmul(x, y)
 #define FG_FMA(x, y, w) ((x) * (y) + (w)) /* not every machine rounds once, and without an instruction it is slow */
 
 void fg_uniforms_init(const fg_code *code, double *uniforms)
@@ -17,17 +17,33 @@ void fg_uniforms_init(const fg_code *code, double *uniforms)
 
 /* ------------------------------------------------------------------------------------- instructions of many operands */
 
+/* The row zmul without a branch: which adjoints are zero nobody can foresee. */
+static inline double zmul(double x, double y)
+{
+    double z = x * y;
+    uint64_t bits;
+    memcpy(&bits, &z, sizeof bits);
+    bits &= -(uint64_t)(x != 0.0);
+    memcpy(&z, &bits, sizeof z);
+    return z;
+}
+
 static double chain(const double *base, const uint32_t *p)
 {
     double s = -0.0; /* to which any x adds as x */
-    for (const uint32_t *t = p + 3, *end = t + 3 * (size_t)p[2]; t < end; t += 3) {
-        const double x = base[t[1]], y = base[t[2]];
-        switch (t[0]) {
-#define FG_FORMULA(kind, formula) case FG_TERM(FG_T_##kind, 0): s = formula; break;
+    for (const uint32_t *t = p + 3, *end = t + 3 * (size_t)p[2]; t < end;)
+        switch (t[0]) { /* terms of a kind usually come together */
+#define FG_FORMULA(kind, formula) \
+            case FG_TERM(FG_T_##kind, 0): \
+                do { \
+                    const double x = base[t[1]], y = base[t[2]]; \
+                    (void)y; \
+                    s = formula; \
+                } while ((t += 3) < end && t[0] == FG_TERM(FG_T_##kind, 0)); \
+                break;
             FG_TERMS(FG_FORMULA, FG_FORMULA, FG_EXACT)
 #undef FG_FORMULA
         }
-    }
     return s;
 }
 
@@ -48,28 +64,32 @@ static inline double largest(const double *base, const uint32_t *place, uint32_t
     return m;
 }
 
-#define FG_REDUCTION(name, terms, term_of) \
+#define FG_LARGEST(j) m
+#define FG_SECOND(j) base[place[count + k + j]]
+#define FG_ADD(name, second, j) part[j] += fg_##name##_term(base[place[k + j]], second(j));
+#define FG_REDUCTION(name, terms, second) \
     static double reduce_##name(const double *base, const uint32_t *p) \
     { \
         const uint32_t *place = p + 3, count = terms; \
-        double m = largest(base, place, count), p0 = 0.0, p1 = 0.0, p2 = 0.0, p3 = 0.0; \
+        double m = largest(base, place, count), part[FG_PARTS] = {0.0}; \
         uint32_t k = 0; \
-        if (count <= 4) { /* the other parts are zero */ \
-            switch (count) { \
-                case 4: k = 3, p3 += term_of; /* fall through */ \
-                case 3: k = 2, p2 += term_of; /* fall through */ \
-                case 2: k = 1, p1 += term_of; /* fall through */ \
-                case 1: k = 0, p0 += term_of; \
-            } \
-            return fg_##name##_finish((p0 + p2) + (p1 + p3), m, (double)count); \
+        for (; k + 8 <= count; k += 8) { \
+            FG_ADD(name, second, 0) FG_ADD(name, second, 1) FG_ADD(name, second, 2) FG_ADD(name, second, 3) \
+            FG_ADD(name, second, 4) FG_ADD(name, second, 5) FG_ADD(name, second, 6) FG_ADD(name, second, 7) \
         } \
-        fg_parts parts = {{0.0}}; \
-        for (; k < count; k++) \
-            fg_parts_add(&parts, k, term_of); \
-        return fg_##name##_finish(fg_parts_total(&parts), m, (double)count); \
+        switch (count - k) { \
+            case 7: FG_ADD(name, second, 6) /* fall through */ \
+            case 6: FG_ADD(name, second, 5) /* fall through */ \
+            case 5: FG_ADD(name, second, 4) /* fall through */ \
+            case 4: FG_ADD(name, second, 3) /* fall through */ \
+            case 3: FG_ADD(name, second, 2) /* fall through */ \
+            case 2: FG_ADD(name, second, 1) /* fall through */ \
+            case 1: FG_ADD(name, second, 0) \
+        } \
+        return fg_##name##_finish(FG_PARTS_TOTAL(part), m, (double)count); \
     }
-#define REDUCE1(name, ...) FG_REDUCTION(name, p[2], fg_##name##_term(base[place[k]], m))
-#define REDUCE2(name, ...) FG_REDUCTION(name, p[2] / 2, fg_##name##_term(base[place[k]], base[place[count + k]]))
+#define REDUCE1(name, ...) FG_REDUCTION(name, p[2], FG_LARGEST)
+#define REDUCE2(name, ...) FG_REDUCTION(name, p[2] / 2, FG_SECOND)
 #include "ops.def"
 #undef FG_REDUCTION
 
