@@ -18,9 +18,10 @@
 #define FG_LIFT 128.0     /* keeps 2**-1075 a normal double */
 #define FG_LOWER 2.938735877055719e-39 /* 2**-128 */
 
-/* Functions exp(-square) f(t) of t >= 0, where f(t) is (t + a) / (t + c)**2 times a polynomial in q = t / (t + a) - 1/2 that
- * is within about 1 % of its constant term `first` (M. M. Shepherd and J. G. Laframboise, Mathematics of Computation 36, 1981,
- * choose it), so that its errors count little. One division serves both quotients. */
+/* The functions are exp(-square) f(t) for t >= 0, where f(t) is (t + a) / (t + c)**2 times a polynomial in
+ * q = t / (t + a) - 1/2 (M. M. Shepherd and J. G. Laframboise, Mathematics of Computation 36, 1981, choose it). That is
+ * within about 1 % of a constant, `first`, so that the errors of q and of what is added to it count little. One division
+ * serves both quotients. */
 struct fg_ratio {
     struct fg_pair n, d;
     double inverse, q; /* 1 / d */
@@ -28,7 +29,7 @@ struct fg_ratio {
 
 static FG_INLINE struct fg_ratio fg_ratio(double t, double a, double c)
 {
-    double root = t + c, root_low = t - (root - c), far = t + a; /* a and c have few bits, so that nothing else is lost */
+    double root = t + c, root_low = t - (root - c), far = t + a; /* a and c have few bits: this is all that is lost */
     struct fg_pair d = fg_product(root, root);
     double w = 1.0 / (d.high * far);
     struct fg_ratio r = {{far, t - (far - a)}, {d.high, fma(root + root, root_low, d.low)}, far * w, 0.0};
@@ -36,8 +37,7 @@ static FG_INLINE struct fg_ratio fg_ratio(double t, double a, double c)
     return r;
 }
 
-/* The function over 2**k, where the bits of `shifted` end in k + bias, the polynomial being first + more. The exponent, which
- * is up to 745 and would multiply its rounding error, has two parts. */
+/* The function over 2**k, the polynomial being first + more. */
 static FG_INLINE double fg_complement(struct fg_reduced power, struct fg_ratio r, double first, double more)
 {
     double tail = fg_exp_tail(power), high = fma(first, power.high, first);
@@ -49,6 +49,7 @@ static FG_INLINE double fg_complement(struct fg_reduced power, struct fg_ratio r
     return fma(fg_remainder(y, n, r.d), r.inverse, y);
 }
 
+/* The exponent, which is up to 745 and would multiply its rounding error, has two parts; erf is small where its is large. */
 static FG_INLINE double fg_ndtr(double x)
 {
     double t = fg_magnitude(x);

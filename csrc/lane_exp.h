@@ -17,14 +17,14 @@
 
 /* r = high + low: high is exact, and low so small that its rounding is nothing. The bits of `shifted` end in k + bias. */
 struct fg_reduced {
-    double high, low, k, shifted;
+    double high, low, shifted;
 };
 
 /* x + rest, where rest is small beside ln 2. */
 static FG_INLINE struct fg_reduced fg_reduce(double x, double rest, double bias)
 {
     double shifted = fma(x, FG_INV_LN2, FG_ROUND + bias), k = shifted - (FG_ROUND + bias);
-    struct fg_reduced r = {fma(-k, FG_LN2_HIGH, x), fma(-k, FG_LN2_LOW, rest), k, shifted};
+    struct fg_reduced r = {fma(-k, FG_LN2_HIGH, x), fma(-k, FG_LN2_LOW, rest), shifted};
     return r;
 }
 
@@ -35,7 +35,8 @@ static FG_INLINE double fg_exp_tail(struct fg_reduced r)
     return fma(x2, FG_POLY10(FG_EXP_TAIL, 0, x, x2), r.low);
 }
 
-/* The same to a smaller error, for where no 1 is added: its first coefficient is 0.5, and exp(x + lost) is exp(x) (1 + lost). */
+/* The same to a smaller error, for where no 1 is added. Its first coefficient is 0.5; exp(x + lost) is about
+ * exp(x) + lost + x lost. */
 static FG_INLINE double fg_expm1_tail(struct fg_reduced r)
 {
     double x = r.high + r.low, lost = r.high - x + r.low, x2 = x * x;

@@ -32,7 +32,7 @@ static FG_INLINE double fg_log_special(double x, double y)
     return x <= 0.0 ? (x == 0.0 ? -INFINITY : NAN) : y;
 }
 
-/* k ln 2 + log(1 + f) + small, where log(1 + f) = 2 s + s * tail = f - s * (f - tail), so that the greatest term is exact. */
+/* k ln 2 + log(1 + f) + small: log(1 + f) = 2 s + s * tail = f - s * (f - tail), so that the greatest term is exact. */
 static FG_INLINE double fg_log_sum(double k, double f, double small)
 {
     double s = f / (2.0 + f), z = s * s, z2 = z * z;

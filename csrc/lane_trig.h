@@ -17,8 +17,8 @@ struct fg_angle {
     uint64_t turns;
 };
 
-/* For 0 <= x <= FG_TRIG_LIMIT. The low part is exact but for the rounding of the third product: the first difference is
- * exact, and where the second is of two numbers the first of which is smaller, it is exact too. */
+/* For 0 <= x <= FG_TRIG_LIMIT. The low part is exact but for the last rounding: the first difference is exact, and where
+ * the second is of two numbers the first of which is smaller, it is exact too. */
 static FG_INLINE struct fg_angle fg_reduce_angle(double x)
 {
     double shifted = fma(x, FG_TWO_OVER_PI, FG_ROUND), n = shifted - FG_ROUND;

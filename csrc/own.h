@@ -1,7 +1,7 @@
-/* Our own functions for code that is compiled for all machines of an architecture, also those that do not multiply and add
- * in one instruction. There fma() is a call, and a slow one where the machine lacks the instruction; so these functions
- * are not inlined but called: fg_fused_NAME, from own_fused.c, has the instruction, fg_plain_NAME, from own_plain.c, gives
- * the same bits without it. */
+/* Our own functions for code that is compiled for all machines of an architecture, also for those that do not multiply
+ * and add in one instruction. There the compiler makes a call of each fma(). So these functions are not inlined there but
+ * called as a whole: fg_fused_NAME, from own_fused.c, has the instruction, and fg_plain_NAME, from own_plain.c, gives the
+ * same bits on the machines that lack it. */
 #ifndef FG_OWN_H
 #define FG_OWN_H
 

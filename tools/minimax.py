@@ -131,8 +131,8 @@ def log_tail(z: Number) -> Number:
 HALF_LN2 = mp.ln2 / 2 * mp.mpf("1.0001")  # with room for the rounding of the quotient
 LOG_LEAST = mp.mpf(11) / 16  # logarithms are reduced to this <= m < twice this
 LOG_Z = ((1 - LOG_LEAST) / (1 + LOG_LEAST)) ** 2
-# ndtr(-t) = exp(-t * t / 2) (t + a) / (t + c)**2 (first + f(t)) with |f| < 0.012 first for these a and c; erfc alike. Found
-# by search.
+# ndtr(-t) = exp(-t * t / 2) (t + a) / (t + c)**2 (first + f(t)) with |f| < 0.012 first for these a and c; erfc alike.
+# Found by search.
 NDTR_A, NDTR_C, NDTR_FIRST, NDTR_END = 4.25, 1.8125, 0.390625, mp.mpf(39)
 ERFC_A, ERFC_C, ERFC_FIRST, ERFC_END = 3.0, 1.28125, 0.5523, mp.mpf(28)
 ERF_SWITCH, ERF_END = mp.mpf("0.75"), mp.mpf(6)
@@ -260,8 +260,8 @@ TABLES = (
     ),
     Table(
         "ERFC_SCALED",
-        "exp(x**2) erfc(x) (x + c)**2 / (x + a) - first in q = x / (x + a) - 1 / 2, a = 3, c = 1.28125, first = 0.5523, "
-        "0 <= x <= 28, relative to it plus first",
+        "exp(x**2) erfc(x) (x + c)**2 / (x + a) - first in q = x / (x + a) - 1 / 2, a = 3, c = 1.28125, "
+        "first = 0.5523, 0 <= x <= 28, relative to it plus first",
         erfc_scaled,
         lambda q: 1 / (ERFC_FIRST + erfc_scaled(q)),
         mp.mpf(-0.5),
