@@ -8,7 +8,7 @@ import numpy
 from setuptools import Extension, setup
 
 TAPE = {"handle", "reclaim", "record", "reduction", "slots", "sweep", "tape", "trace", "value"}
-BOTH = {"special"}
+BOTH = {"own_fused", "own_plain", "special"}
 
 if sys.platform == "win32":
     FLAGS = ["/O2", "/std:c11", "/fp:precise", "/Zc:preprocessor"]

@@ -9,7 +9,7 @@ const fg_lanes *fg_lanes_of(unsigned number)
 #if FG_X86_LANES
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512bw"))
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("fma"))
         available[n++] = &fg_lanes_avx512;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         available[n++] = &fg_lanes_avx2;

@@ -6,8 +6,16 @@
 #include <iso646.h>
 #include <math.h>
 
+#include "own.h"
+#if !FG_OWN_CALLED
 #include "lane_math.h"
+#endif
 #include "special.h"
+
+/* In loops over lanes the rules have to be inlined, however long they are. */
+#ifndef FG_RULE
+#define FG_RULE static inline
+#endif
 
 /* The words of the rule language that C lacks or that we have ourselves, for the rules alone. */
 #define True 1
@@ -31,25 +39,25 @@
 #define pow(x, y) fg_pow(x, y)
 
 #define FG_RULE1(suffix, x, z, text) \
-    static inline double fg_##suffix(double x, double z) { (void)x; (void)z; return text; }
+    FG_RULE double fg_##suffix(double x, double z) { (void)x; (void)z; return text; }
 #define FG_RULE2(suffix, x, y, z, text) \
-    static inline double fg_##suffix(double x, double y, double z) { (void)x; (void)y; (void)z; return text; }
+    FG_RULE double fg_##suffix(double x, double y, double z) { (void)x; (void)y; (void)z; return text; }
 #define FG_RULE3(suffix, text) \
-    static inline double fg_##suffix(double x, double y, double w, double z) \
+    FG_RULE double fg_##suffix(double x, double y, double w, double z) \
     { (void)x; (void)y; (void)w; (void)z; return text; }
 
 #define OP1(kind, name, method, label, forward, dx, domain, doc) \
-    static inline double fg_##name##_forward(double x) { return forward; } \
-    static inline int fg_##name##_domain(double x) { (void)x; return domain; } \
+    FG_RULE double fg_##name##_forward(double x) { return forward; } \
+    FG_RULE int fg_##name##_domain(double x) { (void)x; return domain; } \
     FG_RULE1(name##_dx, x, z, dx)
 #define OP2(kind, name, method, label, forward, dx, dy, domain, doc) \
-    static inline double fg_##name##_forward(double x, double y) { return forward; } \
-    static inline int fg_##name##_domain(double x, double y) { (void)x; (void)y; return domain; } \
+    FG_RULE double fg_##name##_forward(double x, double y) { return forward; } \
+    FG_RULE int fg_##name##_domain(double x, double y) { (void)x; (void)y; return domain; } \
     FG_RULE2(name##_dx, x, y, z, dx) \
     FG_RULE2(name##_dy, x, y, z, dy)
 #define OP3(kind, name, method, label, forward, dx, dy, dw, domain, doc) \
-    static inline double fg_##name##_forward(double x, double y, double w) { return forward; } \
-    static inline int fg_##name##_domain(double x, double y, double w) { (void)x; (void)y; (void)w; return domain; } \
+    FG_RULE double fg_##name##_forward(double x, double y, double w) { return forward; } \
+    FG_RULE int fg_##name##_domain(double x, double y, double w) { (void)x; (void)y; (void)w; return domain; } \
     FG_RULE3(name##_dx, dx) \
     FG_RULE3(name##_dy, dy) \
     FG_RULE3(name##_dw, dw)
@@ -58,12 +66,12 @@
     FG_RULE2(name##_finish, s, m, n, finish) \
     FG_RULE2(name##_dx, x, z, n, dx)
 #define REDUCE2(name, method, label, term, finish, dx, dy, doc) \
-    static inline double fg_##name##_term(double x, double y) { return term; } \
+    FG_RULE double fg_##name##_term(double x, double y) { return term; } \
     FG_RULE2(name##_finish, s, m, n, finish) \
     FG_RULE3_N(name##_dx, dx) \
     FG_RULE3_N(name##_dy, dy)
 #define FG_RULE3_N(suffix, text) \
-    static inline double fg_##suffix(double x, double y, double z, double n) \
+    FG_RULE double fg_##suffix(double x, double y, double z, double n) \
     { (void)x; (void)y; (void)z; (void)n; return text; }
 
 #include "ops.def"

@@ -16,72 +16,59 @@
 #define FG_LOG_LEFT_LOW 1.078736749871691e-14
 #define FG_LOG_RIGHT_HIGH 0.22937410106464995
 #define FG_LOG_RIGHT_LOW 1.9588102479131722e-13
-#define FG_TWO_THIRDS_HIGH 0.65625 /* 21 / 32 */
-#define FG_TWO_THIRDS_LOW 0.010416666666666666
+#define FG_TWO_THIRDS_HIGH 0.6666666666666666
+#define FG_TWO_THIRDS_LOW 3.700743415417188e-17
 #define FG_POW_LIMIT 800.0 /* more than the exponential of it, or less than that of minus it, is no double */
 
-#define FG_TRAILING_37 ((UINT64_C(1) << 37) - 1) /* their complement leaves 16 bits */
-#define FG_TRAILING_16 ((UINT64_C(1) << 16) - 1)
-
-/* s = f / d with 16 bits in the first part, so that its cube is exact; `low` is rounded. */
-static inline struct fg_pair fg_short_quotient(double f, struct fg_pair d)
-{
-    double inverse = 1.0 / d.high, divisor = fg_from_bits(fg_bits(d.high) & ~FG_TRAILING_16);
-    struct fg_pair s = {fg_from_bits(fg_bits(f * inverse) & ~FG_TRAILING_37), 0.0};
-    s.low = (f - s.high * divisor - s.high * (d.high - divisor + d.low)) * inverse;
-    return s;
-}
-
 /* log(x) for a normal x > 0 to about 2**-68 of it: k ln 2 + log(a) + 2 atanh(s) for s = (m - a) / (m + a), where m / a is
- * near 1. What 2 atanh(s) has before s**5 is kept exact. `bias` as in fg_split. */
-static inline struct fg_pair fg_log_pair(double x, double bias)
+ * near 1. What 2 atanh(s) has before s**5 is kept in two parts. `bias` as in fg_split. */
+static FG_INLINE struct fg_pair fg_log_pair(double x, double bias)
 {
     struct fg_split p = fg_split(x, FG_POW_LEAST, bias);
     int below = p.m < FG_POW_BELOW, above = p.m > FG_POW_ABOVE;
     double a = below ? FG_POW_LEFT : above ? FG_POW_RIGHT : 1.0;
     double log_high = below ? FG_LOG_LEFT_HIGH : above ? FG_LOG_RIGHT_HIGH : 0.0;
     double log_low = below ? FG_LOG_LEFT_LOW : above ? FG_LOG_RIGHT_LOW : 0.0;
-    double f = p.m - a;
-    struct fg_pair s = fg_short_quotient(f, fg_sum(a + a, f));
-    double both = s.high + s.low, z = both * both, z2 = z * z;
-    double square = s.high * s.high, cube = square * s.high;
-    double rest = s.low * (z + both * s.high + square); /* both**3 - cube */
-    double tail = z2 * both * FG_POLY6(FG_POW_TAIL, 0, z, z2) + (FG_TWO_THIRDS_LOW * cube + (2.0 / 3.0) * rest);
-    struct fg_pair sum = fg_sum(p.k * FG_LN2_HIGH + log_high, s.high + s.high);
-    struct fg_pair more = fg_sum(sum.high, FG_TWO_THIRDS_HIGH * cube);
-    more.low += sum.low + ((p.k * FG_LN2_LOW + log_low) + (s.low + s.low + tail));
+    struct fg_pair f = {p.m - a, 0.0}, d = fg_sum(a + a, f.high);
+    double inverse = 1.0 / d.high;
+    struct fg_pair s = {f.high * inverse, 0.0};
+    s.low = fg_remainder(s.high, f, d) * inverse;
+    struct fg_pair square = fg_product(s.high, s.high), cube = fg_product(square.high, s.high);
+    cube.low += fma(3.0 * square.high, s.low, square.low * s.high);
+    struct fg_pair third = fg_product(FG_TWO_THIRDS_HIGH, cube.high);
+    third.low += fma(FG_TWO_THIRDS_HIGH, cube.low, FG_TWO_THIRDS_LOW * cube.high);
+    double z2 = square.high * square.high;
+    double tail = fma(z2 * s.high, FG_POLY6(FG_POW_TAIL, 0, square.high, z2), third.low);
+    struct fg_pair sum = fg_sum(fma(p.k, FG_LN2_HIGH, log_high), s.high + s.high);
+    struct fg_pair more = fg_sum(sum.high, third.high);
+    more.low += sum.low + (fma(p.k, FG_LN2_LOW, log_low) + fma(2.0, s.low, tail));
     return more;
 }
 
 /* x to the power y for a normal x > 0 and a finite y. */
-static inline double fg_pow_normal(double x, double bias, double y)
+static FG_INLINE double fg_pow_normal(double x, double bias, double y)
 {
-    struct fg_pair l = fg_log_pair(x, bias);
-    double y_high = fg_leading(y), l_high = fg_leading(l.high);
-    double p = y_high * l_high, rest = y_high * (l.high - l_high + l.low) + (y - y_high) * (l.high + l.low);
-    double shifted = (p + rest) * FG_INV_LN2 + (FG_ROUND + 2.0 * FG_BIAS);
-    double k = shifted - (FG_ROUND + 2.0 * FG_BIAS);
-    double high = p - k * FG_LN2_HIGH, low = k * FG_LN2_LOW - rest;
-    struct fg_pair s = fg_sum(1.0, high);
-    double z = fg_scale(s.high + (s.low + (fg_exp_tail(high - low) - low)), shifted);
-    z = p < -FG_POW_LIMIT ? 0.0 : z;
-    return p > FG_POW_LIMIT ? INFINITY : z;
+    struct fg_pair l = fg_log_pair(x, bias), p = fg_product(y, l.high);
+    struct fg_reduced r = fg_reduce(p.high, fma(y, l.low, p.low), 2.0 * FG_BIAS);
+    double z = fg_scale(r.high + fg_exp_tail(r), r.shifted);
+    z = p.high < -FG_POW_LIMIT ? 0.0 : z;
+    return p.high > FG_POW_LIMIT ? INFINITY : z;
 }
 
 /* Where fg_pow_quick is not meant for: outside its range, and where the result is a square or an inverse, exact or
  * correctly rounded. */
-static inline int fg_pow_rare(double x, double y)
+static FG_INLINE int fg_pow_rare(double x, double y)
 {
     return !(x >= FG_LEAST_NORMAL) | !(x < INFINITY) | !(fg_magnitude(y) < INFINITY) | (y == 2.0) | (y == -1.0);
 }
 
-static inline double fg_pow_quick(double x, double y)
+static FG_INLINE double fg_pow_quick(double x, double y)
 {
     return fg_pow_normal(x, FG_TWO52 + FG_BIAS, y);
 }
 
 /* The special cases of C's annex F.10.4.4, negative and subnormal x. */
-static inline double fg_pow_slow(double x, double y)
+static FG_INLINE double fg_pow_slow(double x, double y)
 {
     if (y == 2.0)
         return x * x;
@@ -107,7 +94,7 @@ static inline double fg_pow_slow(double x, double y)
     return is_odd && copysign(1.0, x) < 0.0 ? -z : z;
 }
 
-static inline double fg_pow(double x, double y)
+static FG_INLINE double fg_pow(double x, double y)
 {
     return fg_pow_rare(x, y) ? fg_pow_slow(x, y) : fg_pow_quick(x, y);
 }

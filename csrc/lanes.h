@@ -6,6 +6,8 @@
  * Every kernel computes what the inline functions of kernels.h compute, lane by lane: so all instruction sets, and
  * scalar.c, agree to the last bit. A target may be the slot of an operand: no lane depends on another one, which is all
  * that FG_INDEPENDENT promises. */
+#include "lane_base.h"
+#define FG_RULE static FG_INLINE
 #include "kernels.h"
 #include "linked.h"
 #include "reduce.h"

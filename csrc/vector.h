@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "lane_base.h"
+
 #if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
 #include <immintrin.h>
 #endif
@@ -27,17 +29,14 @@
 
 #if defined(__GNUC__)
 #define FG_NOINLINE __attribute__((noinline))
-#define FG_INLINE inline __attribute__((always_inline))
 #define FG_ALIGNED(p) __builtin_assume_aligned(p, 64)
 #define FG_ASSUME(condition) do { if (!(condition)) __builtin_unreachable(); } while (0)
 #elif defined(_MSC_VER)
 #define FG_NOINLINE __declspec(noinline)
-#define FG_INLINE __forceinline
 #define FG_ALIGNED(p) (p)
 #define FG_ASSUME(condition) __assume(condition)
 #else
 #define FG_NOINLINE
-#define FG_INLINE inline
 #define FG_ALIGNED(p) (p)
 #define FG_ASSUME(condition) ((void)0)
 #endif

@@ -104,9 +104,8 @@ def test_polynomials_are_what_their_tool_derives() -> None:
 # ----------------------------------------------------------------------------------------------------------------- SIMD
 
 INSTRUCTION_SETS = {
-    "baseline": [],
-    "avx2": ["-mavx2"],
-    "avx512": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"],
+    "avx2": ["-mavx2", "-mfma"],
+    "avx512": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"],
 }
 
 

@@ -19,6 +19,7 @@ CORE_LAYERS = [
     ["ops.def"],
     ["lane_tables.h", "lane_base.h", "lane_exp.h", "lane_log.h", "lane_erf.h", "lane_pow.h", "lane_trig.h"],
     ["lane_math.h"],
+    ["own.h", "own_fused.c", "own_plain.c"],
     ["special.h", "special.c", "reduce.h", "ops.h"],
     ["kernels.h"],
     ["tape.h", "tape_private.h", "tape.c", "reclaim.c", "sweep.c"],

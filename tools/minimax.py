@@ -131,10 +131,10 @@ def log_tail(z: Number) -> Number:
 HALF_LN2 = mp.ln2 / 2 * mp.mpf("1.0001")  # with room for the rounding of the quotient
 LOG_LEAST = mp.mpf(11) / 16  # logarithms are reduced to this <= m < twice this
 LOG_Z = ((1 - LOG_LEAST) / (1 + LOG_LEAST)) ** 2
-# 2 ndtr(-t) = exp(shift - t * t / 2) (t + a) / (t + c)**2 (1 + f(t)) with |f| < 0.012 for these a and c, and a shift of
-# ten binary places that makes the greatest and the least f about opposite; erfc alike. Found by search.
-NDTR_A, NDTR_C, NDTR_SHIFT, NDTR_END = 4.25, 1.8125, mp.mpf(-254) / 1024, mp.mpf(39)
-ERFC_A, ERFC_C, ERFC_SHIFT, ERFC_END = 3.0, 1.28125, mp.mpf(-608) / 1024, mp.mpf(28)
+# ndtr(-t) = exp(-t * t / 2) (t + a) / (t + c)**2 (first + f(t)) with |f| < 0.012 first for these a and c; erfc alike.
+# Found by search.
+NDTR_A, NDTR_C, NDTR_FIRST, NDTR_END = 4.25, 1.8125, 0.390625, mp.mpf(39)
+ERFC_A, ERFC_C, ERFC_FIRST, ERFC_END = 3.0, 1.28125, 0.5523, mp.mpf(28)
 ERF_SWITCH, ERF_END = mp.mpf("0.75"), mp.mpf(6)
 
 
@@ -175,12 +175,12 @@ def erfcx(x: Number) -> Number:
 
 def ndtr_scaled(q: Number) -> Number:
     t = from_ratio(q, NDTR_A)
-    return erfcx(t / mp.sqrt(2)) * (t + NDTR_C) ** 2 / (t + NDTR_A) / mp.exp(NDTR_SHIFT) - 1
+    return erfcx(t / mp.sqrt(2)) / 2 * (t + NDTR_C) ** 2 / (t + NDTR_A) - NDTR_FIRST
 
 
 def erfc_scaled(q: Number) -> Number:
     x = from_ratio(q, ERFC_A)
-    return erfcx(x) * (x + ERFC_C) ** 2 / (x + ERFC_A) / mp.exp(ERFC_SHIFT) - 1
+    return erfcx(x) * (x + ERFC_C) ** 2 / (x + ERFC_A) - ERFC_FIRST
 
 
 def erf_ratio(z: Number) -> Number:
@@ -250,20 +250,20 @@ TABLES = (
     ),
     Table(
         "NDTR_SCALED",
-        "2 exp(t**2 / 2 - shift) ndtr(-t) (t + c)**2 / (t + a) - 1 in q = t / (t + a) - 1 / 2, a = 4.25, c = 1.8125, "
-        "shift = -254 / 1024, 0 <= t <= 39",
+        "exp(t**2 / 2) ndtr(-t) (t + c)**2 / (t + a) - first in q = t / (t + a) - 1 / 2, a = 4.25, c = 1.8125, first = "
+        "0.390625, 0 <= t <= 39, relative to it plus first",
         ndtr_scaled,
-        lambda q: mp.mpf(1),
+        lambda q: 1 / (NDTR_FIRST + ndtr_scaled(q)),
         mp.mpf(-0.5),
         ratio(NDTR_END, NDTR_A),
         23,
     ),
     Table(
         "ERFC_SCALED",
-        "exp(x**2 - shift) erfc(x) (x + c)**2 / (x + a) - 1 in q = x / (x + a) - 1 / 2, a = 3, c = 1.28125, "
-        "shift = -608 / 1024, 0 <= x <= 28",
+        "exp(x**2) erfc(x) (x + c)**2 / (x + a) - first in q = x / (x + a) - 1 / 2, a = 3, c = 1.28125, "
+        "first = 0.5523, 0 <= x <= 28, relative to it plus first",
         erfc_scaled,
-        lambda q: mp.mpf(1),
+        lambda q: 1 / (ERFC_FIRST + erfc_scaled(q)),
         mp.mpf(-0.5),
         ratio(ERFC_END, ERFC_A),
         23,
@@ -272,7 +272,7 @@ TABLES = (
         "ERF_SCALED",
         "the same for 3 / 4 <= x <= 6, times erfc(x)",
         erfc_scaled,
-        lambda q: mp.erfc(from_ratio(q, ERFC_A)),
+        lambda q: mp.erfc(from_ratio(q, ERFC_A)) / (ERFC_FIRST + erfc_scaled(q)),
         ratio(ERF_SWITCH, ERFC_A),
         ratio(ERF_END, ERFC_A),
         12,

@@ -10,7 +10,10 @@ from typing import NamedTuple
 
 _ROOTS = ("reduce.h", "kernels.h")
 _WORDS = "kernels.h"  # its macros are words of the rule language, for the rules alone
-_TABLE = "ops.def"  # is read by Python as well: its rules stand in _rules
+_LEFT_OUT = {
+    "ops.def",  # is read by Python as well: its rules stand in _rules
+    "own.h",  # chooses at run time among functions of the extension
+}
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _DIRECTIVE = re.compile(r"#(?:[^\n\\]|\\.|\\\n)*")
@@ -85,7 +88,7 @@ def sources(folder: Path) -> dict[str, str]:
 
 def _collect(folder: Path, name: str, texts: dict[str, str]) -> None:
     """The texts of a header and of the sources beside the headers that it includes, those first."""
-    if name in texts or name == _TABLE or not folder.joinpath(name).is_file():
+    if name in texts or name in _LEFT_OUT or not folder.joinpath(name).is_file():
         return
     text = folder.joinpath(name).read_text(encoding="utf-8")
     texts[name] = ""  # it is being read

@@ -86,7 +86,8 @@ _HEAD = """\
  *
  * This file needs nothing but C99 and its mathematical library. Results are fastgrad's to the last bit if the compiler
  * neither fuses multiplications with additions nor reorders: gcc and clang with -ffp-contract=off, MSVC with
- * /fp:precise, and without -ffast-math.
+ * /fp:precise, and without -ffast-math. For a processor that has fused multiply-add, say so to the compiler (-mfma, or
+ * -march=native): elsewhere fma() is a call.
  */"""
 
 # GCC does not know the pragma, but keeps to the standard if it is told one.
