@@ -38,23 +38,25 @@ Matrix = list[list[Any]]  # of Values, or of floats
 # ------------------------------------------------------------------------------------------------------------ the text
 #
 # A document is an identifier: what Python's own library calls its functions, classes' methods and modules' constants.
-# Newer versions have some names more, so that texts differ between versions by about one in fifty.
+# Newer versions have a few names more: the program prints a checksum, to tell whether two texts are the same.
 
-MODULES = """abc argparse ast base64 bisect builtins calendar cmath collections configparser contextlib copy csv datetime
-decimal difflib dis email.message enum fractions functools gettext glob gzip hashlib heapq html http.client inspect io
-itertools json keyword linecache locale logging math numbers operator pathlib pickle pprint queue random re sched secrets
-selectors shutil statistics string struct subprocess symtable tarfile tempfile textwrap threading timeit token tokenize
-traceback types typing unittest urllib.parse uuid warnings weakref zipfile""".split()
+MODULES = (
+    "abc argparse base64 bisect builtins calendar cmath collections configparser contextlib copy csv datetime decimal "
+    "difflib dis email.message enum fractions functools gettext glob gzip hashlib heapq html http.client inspect io "
+    "itertools json keyword linecache locale logging math numbers operator pathlib pickle pprint queue random re sched "
+    "secrets selectors shutil statistics string struct subprocess symtable tarfile tempfile textwrap threading timeit "
+    "token tokenize traceback types typing unittest urllib.parse uuid warnings weakref zipfile"
+)
 BOUNDARY, *LETTERS = "\n" + string.ascii_lowercase + "_"  # a document begins and ends with the boundary
 ALPHABET = [BOUNDARY, *LETTERS]
 
 
 def identifiers(longest: int) -> list[str]:
-    """Return the public names in MODULES, and of their classes' attributes, in order: a-z and _, no longer than this."""
+    """Return the public names in MODULES and of their classes' attributes, sorted: of a-z and _, and not too long."""
     names: set[str] = set()
-    for module in map(importlib.import_module, MODULES):
+    for module in map(importlib.import_module, MODULES.split()):
         public = getattr(module, "__all__", None) or dir(module)
-        classes = [thing for thing in (getattr(module, name, None) for name in public) if isinstance(thing, type)]
+        classes = [thing for thing in map(vars(module).get, public) if isinstance(thing, type)]
         names.update(public, *map(dir, classes))
     return sorted(name for name in names if len(name) <= longest and re.fullmatch("[a-z][a-z_]*", name))
 
@@ -251,7 +253,7 @@ def train(trainer: Eager | Compiled, documents: Iterator[Floats], steps: int, ra
 
 
 def progress(steps: int) -> Iterator[tuple[int, Callable[[str], None]]]:
-    """Yield the numbers of the steps, each with what shows a text beside the progress: tqdm's bar, or a line a tenth."""
+    """Yield the numbers of the steps, each with what shows a text beside the progress: tqdm's, or lines."""
     if find_spec("tqdm"):
         from tqdm import tqdm
 
