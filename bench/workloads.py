@@ -15,6 +15,7 @@ import random
 import sys
 from collections.abc import Callable
 from operator import attrgetter
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -342,6 +343,40 @@ class Microgpt(Program):
             p.grad = 0.0
 
 
+class CompiledMicrogpt(Program):
+    """The model of examples/microgpt.py, of 4,224 scalars: a step is compiled, and Adam is in NumPy."""
+
+    def __init__(self, kit: Kit) -> None:
+        super().__init__(kit)
+        sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
+        self.example = importlib.import_module("microgpt")
+        sys.path.pop(0)
+        size = self.example.Size()
+        self.trainer = self.example.Compiled(self.example.initial(size, random.Random(42)), size)
+        self.leaves = list(map(kit.number, self.trainer.weights))
+        self.documents = [self.example.encode(word)[np.newaxis] for word in WORDS]
+
+    def runs(self) -> bool:
+        return not self.kit.gradients or self.kit.number is self.example.fg.Value
+
+    def document(self) -> Any:
+        return self.documents[self.trainer.steps % len(WORDS)]
+
+    def forward(self) -> Any:
+        for leaf, weight in zip(self.leaves, self.trainer.weights, strict=True):
+            if self.kit.gradients:
+                leaf.data = weight
+        return self.example.loss(self.leaves, self.document()[0].astype(int).tolist(), self.trainer.size)
+
+    def expected(self) -> dict[str, list[float]]:
+        """Return the gradient that the step takes, since the other columns have the one of Values."""
+        _, gradient = self.trainer.loss.sum_grad(self.trainer.array, self.document(), argnums=0)
+        return {"compiled": gradient.tolist()}
+
+    def step(self) -> None:
+        self.trainer.step(self.document(), 0.01)
+
+
 def linear(x: list[Any], weights: list[list[Any]]) -> list[Any]:
     """Return the product of a matrix and a vector."""
     return [sum(w * xi for w, xi in zip(row, x, strict=True)) for row in weights]
@@ -364,5 +399,6 @@ STEPS: dict[str, Callable[[Kit], Program]] = {  # timed as whole training steps
     "moons step": Moons,
     "moons step, nn": lambda kit: Moons(kit, shipped=True),
     "microgpt step": Microgpt,
+    "microgpt step, compiled": CompiledMicrogpt,
 }
 WORKLOADS = GRAPHS | STEPS
