@@ -1,5 +1,5 @@
-/* Allocation: slots for the lane stream, places for the uniform one, by liveness: what has been read for the last time
- * makes room for what is computed next. The lane stream gets its loads and stores here. */
+/* Allocation: slots for the lane stream by liveness: what has been read for the last time makes room for what is computed
+ * next. The stream gets its loads and stores here. */
 #if defined(__linux__)
 #define _DEFAULT_SOURCE
 #include <unistd.h>
@@ -77,52 +77,6 @@ static void place_instruction(allocation *s, fg_instr *instr, uint32_t time)
     uint32_t value = instr->z;
     instr->z = take_slot(s, value);
     release(s, value, time);
-}
-
-/* ----------------------------------------------------------------------------------------------- places */
-
-static int list_uniform_inputs(fg_graph *g, fg_code *code)
-{
-    code->uniform_input = fg_keep(NULL, g->inputs, sizeof *code->uniform_input);
-    code->uniform_output = fg_keep(NULL, g->outputs, sizeof *code->uniform_output);
-    if (!code->uniform_input || !code->uniform_output)
-        return FG_NO_MEMORY;
-    for (uint32_t k = 0; k < g->inputs; k++)
-        if (!g->batched[k])
-            code->uniform_input[code->uniform_inputs++] = k;
-    return FG_OK;
-}
-
-/* Constants and inputs come first. Each place is written once, so that instructions can be run together (link.c)
- * without a look at what else may use the place. */
-int fg_allocate_places(fg_graph *g, fg_list *list, fg_code *code)
-{
-    uint32_t *input = fg_arena_take(&g->arena, (size_t)g->inputs + 1, sizeof *input);
-    uint32_t *place = fg_arena_take(&g->arena, (size_t)g->size + 1, sizeof *place);
-    int status = g->arena.status == FG_OK ? list_uniform_inputs(g, code) : g->arena.status;
-    if (status != FG_OK)
-        return status;
-    for (uint32_t k = 0; k < code->uniform_inputs; k++)
-        input[code->uniform_input[k]] = g->constants + k;
-    for (uint32_t v = 0; v < g->size; v++)
-        if (fg_is_leaf(g, v) && g->stream[v] == FG_UNIFORM_STREAM)
-            place[v] = g->op[v] == FG_CONST ? g->leaf[v] : input[g->leaf[v]];
-    code->uniforms = g->constants + code->uniform_inputs;
-    for (uint32_t i = 0; i < list->instrs; i++) {
-        fg_instr *instr = &list->instr[i];
-        for (uint32_t k = 0, count = fg_operand_count(instr); k < count; k++) {
-            uint32_t *x = fg_operand_at(instr, list->pool, k);
-            *x = place[*x];
-        }
-        place[instr->z] = code->uniforms;
-        instr->z = code->uniforms++;
-    }
-    for (uint32_t k = 0; k < g->outputs; k++) {
-        uint32_t v = g->output[k];
-        code->uniform_output[k] = g->stream[v] == FG_UNIFORM_STREAM ? place[v] : FG_NO_PLACE;
-    }
-    g->place = place;
-    return FG_OK;
 }
 
 /* ------------------------------------------------------------------------------------- loads and stores */

@@ -157,8 +157,8 @@ void *fg_keep(const void *data, size_t count, size_t size)
     return copy;
 }
 
-/* The uniform stream stays in the order of the recording: its values have places of their own, so that there is nothing to
- * save, and a processor foresees the next operation better where code repeats itself as its loops did. */
+/* The uniform stream is not scheduled: its values have places of their own, so that there is nothing to save. Where they are
+ * given their places, its instructions are sorted. */
 static int make_stream(fg_graph *g, fg_list *list, const fg_code_options *options, fg_code *code)
 {
     int status = fg_schedule(g, list, list->stream == FG_LANE_STREAM && options->passes & FG_SCHEDULE);
@@ -167,7 +167,7 @@ static int make_stream(fg_graph *g, fg_list *list, const fg_code_options *option
     if (status != FG_OK)
         return status;
     return list->stream == FG_LANE_STREAM ? fg_allocate_slots(g, list, code, options->lanes)
-                                          : fg_allocate_places(g, list, code);
+                                          : fg_allocate_places(g, list, options->passes & FG_SCHEDULE, code);
 }
 
 static int join(fg_graph *g, const fg_list *uniform, const fg_list *lane, fg_code *code)

@@ -82,9 +82,14 @@ static uint32_t leaves_of(const fusing *f, uint32_t node, uint32_t leaf[2 * MAX_
     return count;
 }
 
-/* Joins node x to its user, unless its operands would have to be kept in slots for much longer than x is. */
+/* Joins node x to its user, unless its operands would have to be kept for much longer than x is. The uniform stream keeps
+ * all of them anyway. */
 static int join(fusing *f, uint32_t x, uint32_t user)
 {
+    if (f->list->stream == FG_UNIFORM_STREAM) {
+        f->joined[x] = 1;
+        return 1;
+    }
     uint32_t leaf[2 * MAX_NODES + 2], count = leaves_of(f, x, leaf), at = f->at[user];
     uint64_t longer = 0;
     for (uint32_t k = 0; k < count; k++) {
@@ -93,7 +98,7 @@ static int join(fusing *f, uint32_t x, uint32_t user)
             longer += at - f->last[v];
         f->seen[v] = x;
     }
-    if (f->list->stream == FG_LANE_STREAM && longer > at - f->at[x] + f->loss)
+    if (longer > at - f->at[x] + f->loss)
         return 0;
     for (uint32_t k = 0; k < count; k++)
         f->last[leaf[k]] = f->last[leaf[k]] < at ? at : f->last[leaf[k]];

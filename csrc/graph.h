@@ -84,7 +84,7 @@ int fg_lower(const fg_program *p, const fg_code_options *options, fg_graph *g);
 int fg_hoist(fg_graph *g, const fg_code_options *options);
 int fg_schedule(fg_graph *g, fg_list *list, int search);
 int fg_fuse(fg_graph *g, fg_list *list, int fuse, const fg_code_options *options);
-int fg_allocate_places(fg_graph *g, fg_list *list, fg_code *code);
+int fg_allocate_places(fg_graph *g, fg_list *list, int sort, fg_code *code);
 int fg_allocate_slots(fg_graph *g, fg_list *list, fg_code *code, uint32_t lanes);
 
 /* Whether an instruction has a result, whether it uses the pool from a on, and its operands: how many, and where each is

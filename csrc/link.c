@@ -3,9 +3,12 @@
 
 #include <stdlib.h>
 
+#include "graph.h"
 #include "tape.h"
 
-enum { MIN_RUN = 8 }; /* what makes the way through the lanes worth it: 16 tanh take a third of the time, 4 the same */
+/* What makes the way through the lanes worth it; and so many go together where operands have to be gathered, so that these
+ * stay in the cache. */
+enum { MIN_GROUP = 8, GATHERED = 64, MOST_OPERANDS = 128 };
 
 enum { NARY = 4, CHAIN, COLUMNS, GUARD }; /* what an instruction is, where it is not one of one to three operands */
 
@@ -38,6 +41,8 @@ typedef struct writer {
     uint32_t *words;
     size_t size;
     uint32_t first_slot, slot; /* where slots begin, and the distance from one to the next; slot 0: a uniform stream */
+    int groups;                /* whether there is one: it may write up to seven places behind the last uniform one */
+    uint32_t room, most_room;  /* where gathered operands go, and how many places they take                         */
 } writer;
 
 static void put(writer *w, uint32_t word)
@@ -130,49 +135,164 @@ static void put_instruction(writer *w, const fg_instr *in)
     }
 }
 
-/* Functions of one operand that cost more than fetching and storing it. */
-static int is_costly(int op)
+/* ------------------------------------------------------------------------------------------------------------ groups */
+
+static uint32_t operand_of(const writer *w, const fg_instr *in, uint32_t k)
 {
-    enum { ARITH, POWER, MATH };
-    static const uint8_t costly[FG_OP_COUNT] = {
-#define OP1(kind, name, ...) [FG_OP_##name] = kind == MATH,
-#include "ops.def"
-    };
-    return op < FG_OP_COUNT && costly[op];
+    return *fg_operand_at((fg_instr *)in, w->code->pool, k);
 }
 
-/* How many instructions from the first on are the same function and need no result of each other. */
-static uint32_t run_of(const fg_instr *in, uint32_t size)
+static uint32_t kind_of_term(const writer *w, const fg_instr *in, uint32_t term)
 {
-    uint32_t n = 1;
-    for (; n < size && n < FG_MAX_RUN && in[n].op == in->op; n++)
-        for (uint32_t k = 0; k < n; k++)
-            if (in[k].z == in[n].a)
+    return w->code->pool[in->a + 3 * term];
+}
+
+static int can_group(const fg_instr *in)
+{
+    return in->op == FG_I_CHAIN ? 2 * in->b <= MOST_OPERANDS : !fg_uses_pool(in->op);
+}
+
+static int is_alike(const writer *w, const fg_instr *x, const fg_instr *y)
+{
+    if (x->op != y->op || (fg_uses_pool(x->op) && x->b != y->b))
+        return 0;
+    for (uint32_t t = 0; x->op == FG_I_CHAIN && t < x->b; t++)
+        if (kind_of_term(w, x, t) != kind_of_term(w, y, t))
+            return 0;
+    return 1;
+}
+
+/* How many from the first on are alike, with results side by side, and need no result of each other. */
+static uint32_t alike(const writer *w, const fg_instr *in, uint32_t size)
+{
+    uint32_t n = 1, count = fg_operand_count(in);
+    for (; n < size && n < FG_MAX_GROUP && in[n].z == in->z + n && is_alike(w, in, in + n); n++)
+        for (uint32_t k = 0; k < count; k++)
+            if (operand_of(w, in + n, k) - in->z < n)
                 return n;
     return n;
 }
 
-static void put_run(writer *w, const fg_instr *in, uint32_t n)
+/* For how many of n operand k stays where it is, or goes on by one place. */
+static uint32_t regular(const writer *w, const fg_instr *in, uint32_t n, uint32_t k)
 {
-    put(w, FG_K_RUN);
-    put(w, shape_of[in->op].kernel);
-    put(w, n);
-    for (uint32_t k = 0; k < n; k++) {
-        put(w, in[k].z);
-        put(w, in[k].a);
+    uint32_t first = operand_of(w, in, k), step = n > 1 ? operand_of(w, in + 1, k) - first : 1, m = 1;
+    while (step <= 1 && m < n && operand_of(w, in + m, k) == first + m * step)
+        m++;
+    return m;
+}
+
+/* An operand of a group: the first of n lanes, or uniform, one for all. */
+typedef struct column {
+    uint32_t place, uniform;
+} column;
+
+/* The gathers of a group that is being written: so many, and so many places they take. */
+typedef struct gathers {
+    uint32_t count, places;
+} gathers;
+
+/* Finds an operand, after writing what gathers it where it is not regular, or uniform where there is no such kernel. */
+static column put_column(writer *w, const fg_instr *in, uint32_t n, uint32_t k, int can_be_uniform, gathers *g)
+{
+    uint32_t first = operand_of(w, in, k), uniform = n > 1 && operand_of(w, in + 1, k) == first;
+    if (regular(w, in, n, k) == n && (!uniform || can_be_uniform))
+        return (column){first, uniform};
+    uint32_t to = w->room + g->places;
+    put(w, to);
+    for (uint32_t i = 0; i < n; i++)
+        put(w, operand_of(w, in + i, k));
+    g->count++;
+    g->places += (n + 7) & ~7u;
+    return (column){to, 0};
+}
+
+static void put_chain_of_columns(writer *w, const fg_instr *in, const column *x)
+{
+    put(w, w->code->fastmath ? FG_K_CHAIN_FAST : FG_K_CHAIN);
+    put(w, in->z);
+    put(w, in->b);
+    for (uint32_t t = 0; t < in->b; t++, x += 2) {
+        int two = fg_term_operands(kind_of_term(w, in, t)) == 2;
+        put(w, FG_TERM(kind_of_term(w, in, t), x[0].uniform ? 1 : two && x[1].uniform ? 2 : 0));
+        put(w, x[0].place);
+        put(w, two ? x[1].place : 0);
     }
+}
+
+static void put_row_of_columns(writer *w, const fg_instr *in, const column *x, uint32_t count)
+{
+    fg_instr as_lanes = *in;
+    uint32_t *operand[3] = {&as_lanes.a, &as_lanes.b, &as_lanes.c};
+    for (uint32_t k = 0; k < count; k++) {
+        *operand[k] = x[k].place;
+        as_lanes.form |= (uint16_t)(x[k].uniform << k);
+    }
+    put_plain(w, &as_lanes, shape_of[in->op]);
+}
+
+/* A product of a chain has one operand in lanes at least, and so has a row. */
+static void put_group(writer *w, const fg_instr *in, uint32_t n)
+{
+    column x[MOST_OPERANDS];
+    gathers g = {0, 0};
+    size_t begin = w->size;
+    uint32_t count = fg_operand_count(in), all = 1;
+    put(w, FG_K_GROUP);
+    put(w, 0);
+    put(w, n);
+    put(w, 0);
+    for (uint32_t k = 0; k < count; k++) {
+        int chain = in->op == FG_I_CHAIN, second = chain && k % 2 == 1;
+        if (second && fg_term_operands(kind_of_term(w, in, k / 2)) == 1)
+            continue;
+        x[k] = put_column(w, in, n, k, chain ? !second || !x[k - 1].uniform : !all || k + 1 < count, &g);
+        all &= x[k].uniform;
+    }
+    if (in->op == FG_I_CHAIN)
+        put_chain_of_columns(w, in, x);
+    else
+        put_row_of_columns(w, in, x, count);
+    put(w, FG_K_END);
+    if (w->words) {
+        w->words[begin + 1] = (uint32_t)(w->size - begin);
+        w->words[begin + 3] = g.count;
+    }
+    w->groups = 1;
+    w->most_room = w->most_room < g.places ? g.places : w->most_room;
+}
+
+/* So many of n as have regular operands; or where these are few, some that have not. */
+static uint32_t part_of(const writer *w, const fg_instr *in, uint32_t n)
+{
+    uint32_t part = n;
+    for (uint32_t k = 0, count = fg_operand_count(in); k < count && part >= MIN_GROUP; k++)
+        part = regular(w, in, part, k);
+    return part >= MIN_GROUP ? part : n < GATHERED ? n : GATHERED;
+}
+
+/* Places that an instruction writes behind its results must not be in use: see places.c. */
+static int ascends(const fg_instr *in, uint32_t size)
+{
+    for (uint32_t i = 1; i < size; i++)
+        if (in[i].z <= in[i - 1].z)
+            return 0;
+    return 1;
 }
 
 static void put_stream(writer *w, const fg_instr *in, uint32_t size)
 {
+    int groups = w->slot == 0 && ascends(in, size);
     w->size = 0;
     for (uint32_t i = 0, n; i < size; i += n) {
-        n = w->slot == 0 && is_costly(in[i].op) ? run_of(in + i, size - i) : 1;
-        if (n >= MIN_RUN)
-            put_run(w, in + i, n);
-        else
-            for (uint32_t k = 0; k < n; k++)
-                put_instruction(w, in + i + k);
+        uint32_t left = groups && can_group(in + i) ? alike(w, in + i, size - i) : 1;
+        for (n = 0; left - n >= MIN_GROUP;) {
+            uint32_t part = part_of(w, in + i + n, left - n);
+            put_group(w, in + i + n, part);
+            n += part;
+        }
+        for (; n < left; n++)
+            put_instruction(w, in + i + n);
     }
     put(w, FG_K_END);
 }
@@ -196,16 +316,22 @@ static uint32_t slot_distance(uint32_t lanes)
 
 int fg_link(fg_code *code)
 {
-    uint32_t first_slot = (code->uniforms + 7u) & ~7u, slot = slot_distance(code->lanes);
-    if (first_slot + (uint64_t)code->slots * slot >= FG_UNIFORM)
-        return FG_TOO_LARGE;
+    uint32_t slot = slot_distance(code->lanes);
+    writer uniform = {.code = code, .room = (code->uniforms + 14u) & ~7u};
     fg_linked *l = calloc(1, sizeof *l);
     if (!l)
         return FG_NO_MEMORY;
     code->linked = l;
+    l->uniform = link_stream(&uniform, code->uniform, code->uniform_size);
+    if (uniform.groups)
+        code->uniforms = uniform.room + uniform.most_room;
+    uint32_t first_slot = (code->uniforms + 7u) & ~7u;
+    if (first_slot + (uint64_t)code->slots * slot >= FG_UNIFORM) {
+        fg_unlink(code);
+        return FG_TOO_LARGE;
+    }
     l->first_slot = first_slot;
     l->places = first_slot + code->slots * slot;
-    l->uniform = link_stream(&(writer){.code = code}, code->uniform, code->uniform_size);
     l->lane = link_stream(&(writer){.code = code, .first_slot = first_slot, .slot = slot}, code->lane, code->lane_size);
     if (l->uniform && l->lane)
         return FG_OK;

@@ -13,9 +13,11 @@
  *     SUM, SUM_MUL                            kernel  number of the sum  x  y
  *     GUARD                                   kernel  x  expected
  *     END                                     kernel
- *     RUN, of n independent rows              kernel  kernel of the row  n  (z  x)...
+ *     GROUP, of n instructions                kernel  words  n  gathers  (to  x...)...  instruction  END
  *
- * RUN is for the uniform stream alone: functions of one operand go through the lanes.
+ * GROUP is for the uniform stream alone: n instructions that are alike and need no result of each other are the lanes of one.
+ * An operand that they do not find side by side, or all in the same place, is gathered first. Results are side by side;
+ * behind them, up to a multiple of eight, lie places that are not yet written.
  */
 #ifndef FG_LINKED_H
 #define FG_LINKED_H
@@ -72,7 +74,7 @@
 
 enum fg_kernel {
     FG_K_END,
-    FG_K_RUN,
+    FG_K_GROUP,
     FG_K_LOAD,
     FG_K_STORE,
     FG_K_SPLAT,
@@ -105,7 +107,7 @@ static inline int fg_term_operands(uint32_t kind)
     return operands[kind];
 }
 
-#define FG_MAX_RUN 64 /* instructions in a RUN */
+#define FG_MAX_GROUP FG_MAX_LANES /* instructions in a GROUP */
 
 typedef struct fg_linked {
     uint32_t *uniform, *lane;

@@ -93,19 +93,13 @@ static inline double largest(const double *base, const uint32_t *place, uint32_t
 #include "ops.def"
 #undef FG_REDUCTION
 
-/* A RUN: the operands side by side, through the lanes, and the results to where they belong. */
-static void run_through_lanes(double *base, const uint32_t *p)
+static void run_group(double *base, const uint32_t *p, const fg_lanes *lanes)
 {
-    _Alignas(64) double lane[2 * FG_MAX_RUN];
-    const uint32_t words[] = {p[1], FG_MAX_RUN, 0, FG_K_END}, n = p[2], *place = p + 3;
-    for (uint32_t k = 0; k < n; k++)
-        lane[k] = base[place[2 * k + 1]];
-    for (uint32_t k = n; k % 8 != 0; k++)
-        lane[k] = lane[0];
-    const fg_block block = {.words = words, .base = lane, .rows = n, .lanes = (n + 7) & ~7u};
-    fg_lanes_of(0)->run(&block);
-    for (uint32_t k = 0; k < n; k++)
-        base[place[2 * k]] = lane[FG_MAX_RUN + k];
+    const uint32_t n = p[2], *q = p + 4;
+    for (uint32_t gathers = p[3]; gathers > 0; gathers--, q += 1 + n)
+        for (uint32_t k = 0; k < n; k++)
+            base[q[0] + k] = base[q[1 + k]];
+    lanes->run(&(fg_block){.words = q, .base = base, .rows = n, .lanes = (n + 7) & ~7u});
 }
 
 /* ------------------------------------------------------------------------------------------------------- the dispatch */
@@ -129,9 +123,10 @@ FG_FUSED(FG_FUSED_FUNCTION)
 
 static void run(const uint32_t *p, double *base)
 {
+    const fg_lanes *lanes = NULL; /* to find out takes as long as some instructions */
 #if defined(__GNUC__)
     static const void *const kernel[FG_K_COUNT] = {
-        FG_LABEL(END) FG_LABEL(RUN) FG_LABEL(CHAIN) FG_LABEL(TAKE)
+        FG_LABEL(END) FG_LABEL(GROUP) FG_LABEL(CHAIN) FG_LABEL(TAKE)
         [FG_K_CHAIN_FAST] = &&at_CHAIN,
 #define FG_LABEL_FUSED(name, formula) FG_LABEL(name##_0)
         FG_FUSED(FG_LABEL_FUSED)
@@ -151,7 +146,13 @@ static void run(const uint32_t *p, double *base)
 #if !defined(__GNUC__)
         FG_CASE(CHAIN_FAST)
 #endif
-        FG_CASE(RUN) { run_through_lanes(base, p); p += 3 + 2 * (size_t)p[2]; FG_NEXT }
+        FG_CASE(GROUP)
+        {
+            lanes = lanes ? lanes : fg_lanes_of(0);
+            run_group(base, p, lanes);
+            p += p[1];
+            FG_NEXT
+        }
         FG_KERNEL(CHAIN, 3 + 3 * (size_t)p[2], chain(base, p))
         FG_KERNEL(TAKE, 3 + (size_t)p[2], take(base, p))
 #define FG_KERNEL_FUSED(name, formula) FG_KERNEL(name##_0, 5, fused_##name(base[p[2]], base[p[3]], base[p[4]]))

@@ -295,10 +295,10 @@ static void test_uniform_stream(void)
 }
 
 /* Many of a function, one behind the other: they go through the lanes, but for those that wait for one of them. */
-static void test_uniform_runs(void)
+static void test_uniform_groups(void)
 {
-    enum { MOST = FG_MAX_RUN + 9 };
-    static double place[1 + UNIFORMS + MOST];
+    enum { MOST = 90 };
+    static double place[1 + UNIFORMS + 2 * MOST + 32];
     for (size_t i = 0; i < sizeof rows_of_table / sizeof *rows_of_table; i++)
         for (uint32_t n = 1; n <= MOST && rows_of_table[i].operands == 1; n += n < 20 ? 1 : 7) {
             const row *r = rows_of_table + i;
@@ -313,6 +313,7 @@ static void test_uniform_runs(void)
             t.code.uniform_size = n;
             end(&t);
             fill_uniforms();
+            assert(t.code.uniforms <= sizeof place / sizeof *place);
             fg_uniforms_init(&t.code, place);
             memcpy(place + 1, uniform, sizeof uniform);
             fg_run_uniform(&t.code, place);
@@ -365,7 +366,7 @@ int main(void)
     test_chains();
     test_instructions_of_many_operands();
     test_uniform_stream();
-    test_uniform_runs();
+    test_uniform_groups();
     test_uniform_stream_agrees_with_lanes();
     return 0;
 }

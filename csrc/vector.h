@@ -29,7 +29,7 @@
 
 #if defined(__GNUC__)
 #define FG_NOINLINE __attribute__((noinline))
-#define FG_ALIGNED(p) __builtin_assume_aligned(p, 64)
+#define FG_ALIGNED(p) (p) /* lanes of the uniform stream begin anywhere: see GROUP in linked.h */
 #define FG_ASSUME(condition) do { if (!(condition)) __builtin_unreachable(); } while (0)
 #elif defined(_MSC_VER)
 #define FG_NOINLINE __declspec(noinline)
