@@ -36,7 +36,7 @@ BINDING_LAYERS = [  # the files that know Python
 ]
 C_LAYERS = CORE_LAYERS + BINDING_LAYERS
 PYTHON_LAYERS = [
-    ["_version", "_ieee", "_special", "_frames"],
+    ["_version", "_chunks", "_ieee", "_special", "_frames"],
     ["_rules", "_docs"],
     ["_errors"],
     ["_value", "_recording", "_code_listing"],
