@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import _compile_errors
 from .._arguments import matched
 from .._derivatives import KINDS
 from .._derived import Argnums
 from .._signature import Core, Floats
 from .._structure import Structure
 from . import _errors
-from ._arguments import Spread, Template, check_array, check_core_chunks, spread
+from ._arguments import Template, check_array, check_core_chunks, spread
 from ._shipping import Shipped, dask, once, shipment
 
 
@@ -34,6 +37,7 @@ def _apply_to_block(*blocks: Any, shipped: Shipped, call: _Call) -> Any:
     unpacked = shipped.unpacked()
     unpacked.set(call.data)
     count = len(call.template.places)
+    blocks = tuple(map(_only, blocks))
     args, kwargs = call.template.filled(blocks[:count])
     if call.extra is not None:
         args.append(call.extra.build(iter(blocks[count:])))
@@ -44,8 +48,14 @@ def _apply_to_block(*blocks: Any, shipped: Shipped, call: _Call) -> Any:
     used = unpacked.used()
     if call.parameters is not None and len(used) != call.parameters:
         raise _errors.parameters_unknown(shipped.name)
-    arrays = tuple(map(np.asarray, matched("result", call.result, result)))
-    return arrays if len(arrays) > 1 else arrays[0]
+    return list(map(np.asarray, matched("result", call.result, result)))
+
+
+def _only(block: Any) -> Any:
+    """Take a block out of the lists, one in another, in which Dask gives core dimensions in chunks."""
+    while isinstance(block, list):
+        (block,) = block
+    return block
 
 
 def apply(
@@ -95,7 +105,7 @@ def apply(
     >>> x = da.from_array(np.arange(6.0).reshape(3, 2), chunks=(2, 2))
     >>> gradient = distributed.apply(f, x, method="grad")
     >>> gradient
-    dask.array<transpose, shape=(3, 2), dtype=float64, chunksize=(2, 2), chunktype=numpy.ndarray>
+    dask.array<fastgrad-grad, shape=(3, 2), dtype=float64, chunksize=(2, 2), chunktype=numpy.ndarray>
     >>> gradient.compute()
     array([[ 0.,  2.],
            [ 4.,  6.],
@@ -115,19 +125,15 @@ def apply(
     extra = None
     if question.extra is not None:
         extra = question.extra.structure
-        arrays += map(dask("dask.array").asarray, matched(kind.extra, extra, given))
+        arrays += matched(kind.extra, extra, given)
         names += extra.names(kind.extra)
         cores += question.extra.shapes
     packed = shipment(f)
     parameters = len(f.parameters) if method != "value" and question.parameter_leaves else None
     call = _Call(method, found.template, extra, argnums, question.answer.structure, packed.data(), parameters)
-    results = _gufunc(
-        _in_same_chunks(names, cores, arrays, allow_rechunk),
-        cores,
-        list(question.answer.shapes),
-        allow_rechunk,
-        shipped=packed.delivered(None),
-        call=once(call, "call"),
+    blocks = _in_same_chunks(names, cores, arrays, allow_rechunk)
+    results = _map(
+        method, blocks, cores, question.answer.shapes, shipped=packed.delivered(None), call=once(call, "call")
     )
     return question.answer.structure.build(iter(results))
 
@@ -136,48 +142,57 @@ def _in_same_chunks(names: Sequence[str], cores: Sequence[Core], arrays: list[An
     """Check all chunks, and cut NumPy arrays as the first Dask array with these rows is cut."""
     da = dask("dask.array")
     cut: dict[int, tuple[str, tuple[int, ...]]] = {}  # by batch dimension, counted from the last: whose, and chunks
-    for name, core, array in zip(names, cores, arrays, strict=True):
+    made = list(arrays)
+    for i, (name, core, array) in enumerate(zip(names, cores, arrays, strict=True)):
         if isinstance(array, da.Array):
             check_array(name, core, array)
-            if not rechunk:
-                check_core_chunks(name, core, array)
+            if rechunk:
+                made[i] = array = array.rechunk(dict.fromkeys(range(array.ndim - len(core), array.ndim), -1))
+            check_core_chunks(name, core, array)
             for axis, chunks in enumerate(reversed(array.chunks[: array.ndim - len(core)])):
                 whose, expected = cut.setdefault(axis, (name, chunks))
-                if chunks != expected and sum(chunks) != 1 and not rechunk:
-                    if sum(expected) == 1:
-                        cut[axis] = name, chunks
-                    elif sum(chunks) == sum(expected):
-                        raise _errors.partitions_differ(name, chunks, whose, expected)
-    made = []
-    for core, array in zip(cores, arrays, strict=True):
+                if sum(expected) == 1:
+                    cut[axis] = name, chunks
+                elif chunks != expected and sum(chunks) == sum(expected) and not rechunk:
+                    raise _errors.partitions_differ(name, chunks, whose, expected)
+    for i, (core, array) in enumerate(zip(cores, arrays, strict=True)):
         if not isinstance(array, da.Array):
             array, batch = np.asarray(array), np.ndim(array) - len(core)
-            sizes = reversed(array.shape[:batch])
-            chunks = [cut[i][1] if i in cut and sum(cut[i][1]) == n else n for i, n in enumerate(sizes)]
-            array = da.from_array(array, chunks=(*reversed(chunks), *array.shape[batch:]))
-        made.append(array)
+            sizes = enumerate(reversed(array.shape[:batch]))
+            chunks = [cut[axis][1] if axis in cut and sum(cut[axis][1]) == n else n for axis, n in sizes]
+            made[i] = da.from_array(array, chunks=(*reversed(chunks), *array.shape[batch:]))
+    _check_broadcast(names, cores, made)
     return made
 
 
-def _gufunc(
-    arrays: list[Any], cores: Sequence[Core], results: list[tuple[int, ...]], allow_rechunk: bool, **shared: Any
-) -> tuple[Any, ...]:
-    """Apply `_apply_to_block`; core dimensions have been compared already, so each has a name of its own."""
-    inputs = [tuple(f"input{i}_{k}" for k in range(len(core))) for i, core in enumerate(cores)]
-    outputs = [tuple(f"output{i}_{k}" for k in range(len(shape))) for i, shape in enumerate(results)]
-    sizes = {name: size for names, shape in zip(outputs, results, strict=True) for name, size in zip(names, shape)}
-    one = len(results) == 1
-    made = dask("dask.array").apply_gufunc(
-        _apply_to_block,
-        f"{_text(inputs)}->{_text(outputs)}",
-        *arrays,
-        output_sizes=sizes,
-        meta=np.empty(0) if one else tuple(np.empty(0) for _ in results),
-        allow_rechunk=allow_rechunk,
-        **shared,
-    )
-    return (made,) if one else tuple(made)
+def _check_broadcast(names: Sequence[str], cores: Sequence[Core], arrays: list[Any]) -> None:
+    outer = [array.shape[: array.ndim - len(core)] for core, array in zip(cores, arrays, strict=True)]
+    try:
+        np.broadcast_shapes(*[tuple(1 if math.isnan(size) else size for size in shape) for shape in outer])
+    except ValueError:
+        raise _compile_errors.no_broadcast(names, [array.shape for array in arrays], outer) from None
 
 
-def _text(cores: list[tuple[str, ...]]) -> str:
-    return ",".join(f"({','.join(core)})" for core in cores)
+def _map(
+    method: str, arrays: list[Any], cores: Sequence[Core], results: Sequence[tuple[int, ...]], **shared: Any
+) -> list[Any]:
+    """Apply `_apply_to_block`, as dask.array.apply_gufunc does, but for a copy that it makes of each block."""
+    blockwise = dask("dask.array").blockwise
+    counts = [array.ndim - len(core) for array, core in zip(arrays, cores, strict=True)]
+    batch, new = tuple(range(max(counts))), itertools.count(max(counts))  # numbers of dimensions
+    operands: list[Any] = []
+    for array, count in zip(arrays, counts, strict=True):
+        operands += [array, (*batch[len(batch) - count :], *itertools.islice(new, array.ndim - count))]
+    name = f"fastgrad-{method}"
+    meta = np.empty((0,) * len(batch))
+    whole = blockwise(_apply_to_block, batch, *operands, concatenate=None, meta=meta, token=name, **shared)
+    made = []
+    for i, shape in enumerate(results):
+        sizes = dict(zip(itertools.islice(new, len(shape)), shape, strict=True))
+        meta = np.empty((0,) * (len(batch) + len(shape)))
+        made.append(blockwise(_part, (*batch, *sizes), whole, batch, number=i, new_axes=sizes, meta=meta, token=name))
+    return made
+
+
+def _part(parts: Sequence[Any], number: int) -> Any:
+    return parts[number]

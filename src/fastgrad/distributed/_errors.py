@@ -33,8 +33,8 @@ def unknown_method(got: object, known: Iterable[str]) -> ValueError:
 
 def cannot_be_sent(name: str, cause: Exception, culprit: str) -> TypeError:
     return TypeError(
-        f"{name} cannot be sent to workers: {cause}{culprit}. Nothing was sent or computed. What a function uses has to "
-        "pickle: make such a thing inside the function, or pass what it is needed for as an argument; or send the "
+        f"{name} cannot be sent to workers: {cause}{culprit}. Nothing was sent or computed. What a function uses has "
+        "to pickle: make such a thing inside the function, or pass what it is needed for as an argument; or send the "
         "recordings alone: call the function once, save it with f.save(path), and use fg.load(path)"
     )
 
@@ -43,6 +43,14 @@ def argument_cannot_be_sent(name: str, got: object, cause: Exception) -> TypeErr
     return TypeError(
         f"argument {name}: {_described(got)} cannot be sent to workers: {cause}. Nothing was sent or computed; static "
         "arguments have to pickle"
+    )
+
+
+def values_of_workers(home: str) -> str:
+    """Why a function is not recorded on workers."""
+    return (
+        f"workers import it from {home}, where it would use Values of their own; make these arguments, or keep them "
+        "where the function is made, inside another function"
     )
 
 

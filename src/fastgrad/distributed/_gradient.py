@@ -11,10 +11,9 @@ import numpy as np
 from .. import _compile_errors
 from .._backend import module
 from .._chunks import CHUNK
-from .._compiled import Compiled
 from .._derivatives import Space
 from .._derived import Argnums
-from .._signature import Core, Floats
+from .._signature import Floats
 from . import _errors
 from ._arguments import Spread, Template, check_core_chunks, spread
 from ._shipping import Shipped, Unpacked, client_of, dask, once, shipment
@@ -63,7 +62,8 @@ def _sum_partition(shipped: Shipped, call: _Call, place: _Place, *blocks: Any) -
             nodes.append(Node(level, index, _sums(unpacked, call, [block[rows] for block in blocks])))
     if any(np.isnan(node.sums).any() for node in nodes):
         _look_for_nan(shipped.name, call, place, blocks)
-    return Piece(tuple(nodes), frozenset(unpacked.used() if call.parameters else ()))
+    used = unpacked.used()
+    return Piece(tuple(nodes), frozenset(used if call.parameters else ()))
 
 
 def _sums(unpacked: Unpacked, call: _Call, blocks: Sequence[Any]) -> Floats:
@@ -111,7 +111,7 @@ def value_and_grad(f: Any, *args: Any, argnums: Argnums = None, client: Any = No
         sent to all partitions.
     argnums : int or str, or tuple of int and str, optional
         The arguments to take the gradient with respect to; ``"parameters"`` are the Values that the function uses
-        besides. Without it, these are all numbers and arrays that are not Dask's; or, if there are none, the parameters.
+        besides. Without it, these are all numbers and arrays that are not Dask's, or the parameters if there are none.
     client : dask.distributed.Client, optional
         The cluster that computes. Without it, this is the current client's; or, if there is none, this process.
 

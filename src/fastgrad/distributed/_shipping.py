@@ -64,9 +64,12 @@ class _Unpickler(pickle.Unpickler):
 
 def _code_of(f: Compiled, by_value: set[str]) -> tuple[Callable[..., Any] | None, Any]:
     """The Python function, if its code has to travel; and what else a worker finds it by, or why it does not."""
-    if f.subject.function is None or (is_importable(f) and place_of(f)[0] not in {"__main__", *by_value}):
-        return None, reference_to(f)
-    return f.subject.function, None
+    home = place_of(f)[0]
+    if f.subject.function is None:
+        return None, f.subject.absence
+    if not is_importable(f) or home in {"__main__", *by_value}:
+        return f.subject.function, None
+    return None, _errors.values_of_workers(home) if f.parameters else reference_to(f)
 
 
 def _restored(state: State, function: Callable[..., Any] | None, reference: Any) -> Compiled:
