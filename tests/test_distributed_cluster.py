@@ -6,7 +6,6 @@ import importlib
 import logging
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -155,8 +154,7 @@ def test_program_is_sent_once(fg: ModuleType, distributed: Any, client: Any) -> 
     assert sent[0] is sent[1] is sent[2]
     (future,) = distributed_of_dask.futures_of(sent[0])
     assert len(client.who_has([future])[future.key]) >= 1
-    client.restart()  # and forgotten with all else
-    x, y = rows()
+    client.cancel([future], force=True)  # as when the scheduler forgets
     assert distributed.value_and_grad(f, x, y)[0] == f.sum_grad(X, Y, argnums="parameters")[0]
 
 
@@ -169,4 +167,4 @@ def test_what_a_worker_refuses_is_told_here(fg: ModuleType, distributed: Any, cl
     lock = threading.Lock()
     with pytest.raises(TypeError, match=r"cannot be sent to workers.*'lock'"):
         distributed.backward(fg.compile(lambda x, y: x[0] if lock else y, signature="(2),()->()"), *rows())
-    assert sys.getrefcount(lock) and not client.processing(list(client.ncores()))[next(iter(client.ncores()))]
+    assert not any(client.processing().values())
