@@ -58,7 +58,7 @@ PYTHON_LAYERS = [
     ["_methods"],
 =======
     ["distributed/_errors", "distributed/_shipping", "distributed/_arguments", "distributed/_sums"],
-    ["distributed/_apply", "distributed/_gradient"],
+    ["distributed/_apply", "distributed/_gradient", "distributed/_workers"],
     ["distributed"],
 >>>>>>> 2c48f42 (Apply without the copy that apply_gufunc makes; test what is refused)
     ["__init__"],

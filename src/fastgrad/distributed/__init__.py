@@ -14,5 +14,6 @@ array([1., 0., 1., 4.])
 
 from ._apply import apply
 from ._gradient import backward, value_and_grad
+from ._workers import Workers
 
-__all__ = ["apply", "backward", "value_and_grad"]
+__all__ = ["Workers", "apply", "backward", "value_and_grad"]
