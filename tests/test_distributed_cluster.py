@@ -141,6 +141,18 @@ def test_apply_gives_what_the_function_gives(fg: ModuleType, distributed: Any, c
         np.testing.assert_array_equal(got, right)
 
 
+def test_fit_has_the_bits_of_one_process(fg: ModuleType, distributed: Any, client: Any) -> None:
+    if not hasattr(fg, "fit"):
+        pytest.skip("there is no fit yet")
+    runs = []
+    for workers in (None, distributed.Workers(client)):
+        model, _ = network(fg)
+        settings = {"epochs": 2, "batch_size": 5000, "progress": False, "client": workers}
+        history = fg.fit(model, lambda x, y: (x - y) ** 2, (X, Y), **settings)
+        runs.append((history.loss, [p.data for p in model.parameters()]))
+    assert runs[0] == runs[1]
+
+
 def test_program_is_sent_once(fg: ModuleType, distributed: Any, client: Any) -> None:
     model, f = network(fg)
     x, y = client.persist(rows())

@@ -51,16 +51,13 @@ PYTHON_LAYERS = [
     ["calculus/_errors", "calculus/_functions", "calculus/_nodes", "calculus/_recorded"],
     ["calculus/numerical", "calculus/partials", "calculus/check", "calculus/series", "calculus/sparse"],
     ["calculus"],
-<<<<<<< HEAD
+    ["distributed/_errors", "distributed/_shipping", "distributed/_arguments", "distributed/_sums"],
+    ["distributed/_apply", "distributed/_gradient", "distributed/_workers"],
+    ["distributed"],
     ["viz/errors", "viz/_style", "viz/layout", "viz/items", "viz/symbols", "viz/paths"],
     ["viz/steps", "viz/explain", "viz/collapse", "viz/dot", "viz/draw", "viz/page", "viz/plots"],
     ["viz"],
     ["_methods"],
-=======
-    ["distributed/_errors", "distributed/_shipping", "distributed/_arguments", "distributed/_sums"],
-    ["distributed/_apply", "distributed/_gradient", "distributed/_workers"],
-    ["distributed"],
->>>>>>> 2c48f42 (Apply without the copy that apply_gufunc makes; test what is refused)
     ["__init__"],
     ["nn", "optim"],
     ["_micrograd", "_passes", "_figure", "demo"],
