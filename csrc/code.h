@@ -109,7 +109,7 @@ typedef struct fg_batch {
     const fg_column *output; /* uniform outputs are written to every row */
     const double *uniform_input;
     uint8_t *left;  /* for each row, whether a guard failed; NULL where there are no guards. Sums pass over such rows */
-    double *sum;    /* results of FG_I_SUM: eight parts a chunk, then reduce.h; the chunks' totals again by reduce.h */
+    double *sum;    /* results of FG_I_SUM: a chunk's total is by reduce.h; chunks are added as a binary tree, see run.c */
     int (*poll)(void *); /* called from the calling thread now and then; not 0: stop, FG_STOPPED */
     void *poll_argument;
     unsigned isa; /* 0: the best instruction set of this machine; 1, 2 ...: those after it, for tests */

@@ -1,8 +1,9 @@
 /* fg_run: cuts a batch into blocks of rows, shares them out to threads, and adds up the sums.
  *
  * The unit that threads take is a chunk: with sums FG_CHUNK rows, since a sum is made of the totals of such chunks, and
- * else as many blocks as keep the threads evenly busy. Chunks are run in whatever order; their totals are added in the
- * order of the rows. So many chunks go into one round that their totals fit into memory set aside for them. */
+ * else as many blocks as keep the threads evenly busy. Chunks are run in whatever order; their totals are added as a
+ * binary tree over their numbers, which is the same in whatever pieces the rows come: parts of a batch of 2^k chunks can
+ * be summed elsewhere. So many chunks go into one round that their totals fit into memory set aside for them. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -29,8 +30,8 @@ typedef struct job {
     struct fg_pool *pool;
     size_t chunk_rows, chunks, first_chunk; /* the first of this round */
     fg_array *input, *output;
-    fg_parts *sum;       /* what the rounds so far have given    */
     double *totals;      /* of each chunk of this round, each sum */
+    double *tree;        /* of each level, the totals that wait for their right neighbour */
     double *uniforms;
     int past_cache;
     size_t stage, staged; /* bytes of a stage; arrays in it       */
@@ -217,11 +218,29 @@ static void run_chunks(void *argument, unsigned number)
 
 /* ----------------------------------------------------------------------------------------------------------- the batch */
 
+/* A chunk whose number ends in k ones is the last of a subtree of 2^k, 2^(k - 1) .. chunks. */
 static void add_totals(const job *j, size_t chunks)
 {
-    for (size_t c = 0; c < chunks; c++)
-        for (size_t s = 0; s < j->code->sums; s++)
-            fg_parts_add(j->sum + s, (uint32_t)((j->first_chunk + c) % FG_PARTS), j->totals[c * j->code->sums + s]);
+    size_t sums = j->code->sums;
+    for (size_t c = 0; c < chunks; c++) {
+        double *total = j->totals + c * sums, *left = j->tree;
+        for (size_t number = j->first_chunk + c; number & 1; number >>= 1, left += sums)
+            for (size_t s = 0; s < sums; s++)
+                total[s] = left[s] + total[s];
+        memcpy(left, total, sums * sizeof *total);
+    }
+}
+
+static void finish_sums(const job *j)
+{
+    size_t sums = j->code->sums;
+    const double *left = j->tree;
+    double *sum = j->batch->sum;
+    for (size_t s = 0; s < sums; s++)
+        sum[s] = 0.0;
+    for (size_t chunks = j->chunks; chunks; chunks >>= 1, left += sums)
+        for (size_t s = 0; s < sums && chunks & 1; s++)
+            sum[s] = left[s] + sum[s];
 }
 
 static void run_rounds(job *j, unsigned threads, size_t chunks_a_round)
@@ -229,11 +248,11 @@ static void run_rounds(job *j, unsigned threads, size_t chunks_a_round)
     for (; j->first_chunk < j->chunks && j->status == FG_OK; j->first_chunk += chunks_a_round) {
         size_t left = j->chunks - j->first_chunk, chunks = left < chunks_a_round ? left : chunks_a_round;
         fg_pool_run(j->pool, threads, chunks, run_chunks, j);
-        if (j->status == FG_OK)
+        if (j->status == FG_OK && j->code->sums)
             add_totals(j, chunks);
     }
-    for (size_t s = 0; s < j->code->sums; s++)
-        j->batch->sum[s] = fg_parts_total(j->sum + s);
+    if (j->status == FG_OK)
+        finish_sums(j);
 }
 
 /* How many threads have enough to do. */
@@ -251,20 +270,27 @@ static size_t chunk_rows(const job *j, unsigned threads)
     return j->code->sums ? FG_CHUNK : round_up(j->batch->rows / (8 * threads) + 1, lanes);
 }
 
+static size_t levels(size_t chunks)
+{
+    size_t n = 1;
+    while (chunks >>= 1)
+        n++;
+    return n;
+}
+
 /* All memory of the call but the workers' scratch. */
 static void *workspace(job *j, size_t chunks_a_round, size_t outputs)
 {
     const fg_code *code = j->code;
-    size_t uniforms = code->uniforms * sizeof(double), sums = code->sums * sizeof(fg_parts),
-           totals = chunks_a_round * code->sums * sizeof(double), arrays = (code->inputs + outputs) * sizeof(fg_array);
-    char *memory = malloc(uniforms + sums + totals + arrays + 1);
+    size_t uniforms = code->uniforms, totals = chunks_a_round * code->sums, tree = levels(j->chunks) * code->sums,
+           arrays = (code->inputs + outputs) * sizeof(fg_array);
+    char *memory = malloc((uniforms + totals + tree) * sizeof(double) + arrays + 1);
     if (memory) {
         j->uniforms = (double *)memory;
-        j->sum = (fg_parts *)(memory + uniforms);
-        j->totals = (double *)(memory + uniforms + sums);
-        j->input = (fg_array *)(memory + uniforms + sums + totals);
+        j->totals = j->uniforms + uniforms;
+        j->tree = j->totals + totals;
+        j->input = (fg_array *)(j->tree + tree);
         j->output = j->input + code->inputs;
-        memset(j->sum, 0, sums);
         describe(j->input, j->batch->input, code->inputs);
         describe(j->output, j->batch->output, outputs);
     }

@@ -140,21 +140,29 @@ static void sums_and_guards(trial *t, uint32_t lanes, int guards)
     end(t);
 }
 
-static void expected_sums(double *const *x, size_t n, int guards, double *sum)
+/* The rows are split at the largest power of two of chunks, down to a single one. */
+static void expected_sums(double *const *x, size_t first, size_t n, int guards, double *sum)
 {
-    fg_parts total[4] = {{{0.0}}};
-    for (size_t first = 0; first < n; first += FG_CHUNK) {
-        fg_parts chunk[4] = {{{0.0}}};
-        for (size_t i = first; i < n && i < first + FG_CHUNK; i++) {
-            const double terms[] = {x[0][i], x[0][i] * x[1][i], uniform[0], x[1][i] * uniform[0]};
-            for (int s = 0; s < 4; s++)
-                fg_parts_add(&chunk[s], (uint32_t)(i - first), guards && x[2][i] == 0.0 ? 0.0 : terms[s]);
-        }
+    size_t half = FG_CHUNK;
+    double right[4];
+    fg_parts chunk[4] = {{{0.0}}};
+    if (n > FG_CHUNK) {
+        while (2 * half < n)
+            half *= 2;
+        expected_sums(x, first, half, guards, sum);
+        expected_sums(x, first + half, n - half, guards, right);
         for (int s = 0; s < 4; s++)
-            fg_parts_add(&total[s], (uint32_t)(first / FG_CHUNK), fg_parts_total(&chunk[s]));
+            sum[s] += right[s];
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const double one = x[0][first + i], other = x[1][first + i],
+                     terms[] = {one, one * other, uniform[0], other * uniform[0]};
+        for (int s = 0; s < 4; s++)
+            fg_parts_add(&chunk[s], (uint32_t)i, guards && x[2][first + i] == 0.0 ? 0.0 : terms[s]);
     }
     for (int s = 0; s < 4; s++)
-        sum[s] = fg_parts_total(&total[s]);
+        sum[s] = fg_parts_total(&chunk[s]);
 }
 
 static void check_sums(const fg_code *code, unsigned isa, size_t n, struct fg_pool *threads)
@@ -172,7 +180,7 @@ static void check_sums(const fg_code *code, unsigned isa, size_t n, struct fg_po
     memset(left, 9, n + 2);
     fg_batch batch = {.rows = n, .input = in, .uniform_input = uniform, .isa = isa, .sum = sum, .left = left};
     assert(fg_run(code, &batch, threads) == FG_OK);
-    expected_sums(x, n, code->guards > 0, expected);
+    expected_sums(x, 0, n, code->guards > 0, expected);
     for (int s = 0; s < 4; s++)
         assert(same(sum[s], expected[s]));
     for (size_t i = 0; i < n; i++)

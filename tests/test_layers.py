@@ -38,7 +38,7 @@ BINDING_LAYERS = [  # the files that know Python
 ]
 C_LAYERS = CORE_LAYERS + BINDING_LAYERS
 PYTHON_LAYERS = [
-    ["_version", "_ieee", "_special", "_frames"],
+    ["_version", "_chunks", "_ieee", "_special", "_frames"],
     ["_rules", "_docs"],
     ["_errors"],
     ["_value", "_recording", "_code_listing"],
@@ -53,6 +53,9 @@ PYTHON_LAYERS = [
     ["calculus/_errors", "calculus/_functions", "calculus/_nodes", "calculus/_recorded"],
     ["calculus/numerical", "calculus/partials", "calculus/check", "calculus/series", "calculus/sparse"],
     ["calculus"],
+    ["distributed/_errors", "distributed/_shipping", "distributed/_arguments", "distributed/_sums"],
+    ["distributed/_apply", "distributed/_gradient", "distributed/_workers"],
+    ["distributed"],
     ["viz/errors", "viz/_style", "viz/layout", "viz/items", "viz/symbols", "viz/paths"],
     ["viz/steps", "viz/explain", "viz/collapse", "viz/dot", "viz/draw", "viz/page", "viz/plots"],
     ["viz"],

@@ -23,7 +23,7 @@ from .functions import FUNCTIONS, softmax, take
 globals().update(FUNCTIONS)
 
 # Imported at first use: submodules, and what needs NumPy.
-_SUBMODULES = ("calculus", "nn", "optim", "viz")
+_SUBMODULES = ("calculus", "distributed", "nn", "optim", "viz")
 _COMPILED = {
     "Compiled": "_compiled",
     "detect_anomaly": "_anomaly",

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import calculus as calculus
+from . import distributed as distributed
 from . import nn as nn
 from . import optim as optim
 from . import viz as viz
@@ -76,6 +77,7 @@ __all__ = [
     "detect_anomaly",
     "differential",
     "digamma",
+    "distributed",
     "div",
     "dot",
     "draw",

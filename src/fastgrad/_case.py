@@ -127,7 +127,7 @@ class Case:
             if call.rows:
                 self.record(call, refill)
             else:  # nothing to compute, but the shapes of nothing depend on what the function returns
-                self._record(np.ones(sum(self.sizes)).tolist(), refill)
+                self.subject.learn(self._record(np.ones(sum(self.sizes)).tolist(), refill).parameters)
 
     def record(self, call: Call, refill: Refill) -> Path:
         """Record the function for the first row; return the path, which may be one that is known already."""

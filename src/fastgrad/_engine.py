@@ -97,13 +97,18 @@ class Engine:
 
     # ------------------------------------------------------------------------------------------------- arguments
 
-    def _read(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Read:
+    def take_apart(self, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Layout, Parts]:
+        """Return what a call gives as numbers, arrays and static parts, and how they are put together."""
         bound, values = self._binder.bind(args, kwargs)
         parts = Parts([], [])
         structures = take_arguments_apart(bound, values, parts)
         layout = self._layouts.get((bound, structures))
         if layout is None:
             layout = self.add_layout(Layout(self.subject, self.gufunc, bound, structures))
+        return layout, parts
+
+    def _read(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Read:
+        layout, parts = self.take_apart(args, kwargs)
         names = layout.leaf_names
         arrays = [as_array(name, leaf, Value) for name, leaf in zip(names, parts.leaves, strict=True)]
         case = layout.case(arrays)
@@ -146,6 +151,12 @@ class Engine:
         )
 
     # ------------------------------------------------------------------------------------------------- answering
+
+    def question(self, kind: str, args: Sequence[Any], kwargs: dict[str, Any], argnums: Any = None) -> Question:
+        """Return what a call asks; there need not be any rows in it."""
+        read = self._read(args, kwargs)
+        prepare(read)
+        return read.case.question(kind, argnums)
 
     def _answer(
         self, kind: str, args: Sequence[Any], kwargs: dict[str, Any], argnums: Any = None, out: Any = None

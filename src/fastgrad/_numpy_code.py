@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ._chunks import CHUNK, PARTS, pairwise
 from ._numpy_rules import ARITY, COMMUTATIVE, CONST, KERNELS, LEAF, NAMES, Array, Kernel
 
 #: Passes in the order in which they run; those that make no difference to NumPy do nothing here.
@@ -16,10 +17,8 @@ PASSES = ("fold", "identities", "cse", "dead", "hoist", "schedule", "fuse")
 
 _GIVEN = (LEAF, CONST)  # no operations
 
-_CHUNK = 1024  # rows: sums over rows are made chunk by chunk
-_PARTS = 8
 _BLOCK_BYTES = 1 << 25  # what the numbers that live at once may take, for one block of rows
-_MOST_ROWS = 4 * _CHUNK
+_MOST_ROWS = 4 * CHUNK
 
 
 class Arrays(Protocol):
@@ -345,16 +344,16 @@ def _with_last_uses(ir: Ir, lane: Sequence[int], varies: Sequence[bool]) -> tupl
 def _rows_of_a_block(live: int, lanes: int) -> int:
     """As many rows as keep the working set bounded: a power of two, so that blocks and chunks fit each other."""
     rows = _MOST_ROWS if lanes == 0 else 1 << max(0, lanes.bit_length() - 1)
-    while rows > _PARTS and live * rows * 8 > _BLOCK_BYTES:
+    while rows > PARTS and live * rows * 8 > _BLOCK_BYTES:
         rows //= 2
     return min(rows, _MOST_ROWS)
 
 
 class _Sums:
-    """Sums over rows in the order that code.h defines: eight interleaved parts a chunk, then the chunks' totals so."""
+    """Sums over rows in the order that run.c defines: eight interleaved parts a chunk, then a tree over the chunks."""
 
     def __init__(self, count: int) -> None:
-        self._chunk = np.zeros((count, _CHUNK))
+        self._chunk = np.zeros((count, CHUNK))
         self._filled = 0
         self._totals: list[NDArray[np.float64]] = []
 
@@ -362,14 +361,14 @@ class _Sums:
         """Add rows; one that left counts as zero in its place."""
         done = 0
         while done < rows:
-            part = slice(done, done + min(rows - done, _CHUNK - self._filled))
+            part = slice(done, done + min(rows - done, CHUNK - self._filled))
             place = slice(self._filled, self._filled + part.stop - part.start)
             for row, column in zip(self._chunk, columns, strict=True):
                 row[place] = column if column.size == 1 else column[part]
                 if stays is not None:
                     row[place][~stays[part]] = 0.0
             done, self._filled = part.stop, place.stop
-            if self._filled == _CHUNK:
+            if self._filled == CHUNK:
                 self._close()
 
     def _close(self) -> None:
@@ -382,13 +381,13 @@ class _Sums:
             self._close()
         if not self._totals:
             return np.zeros(len(self._chunk))
-        return _total(np.stack(self._totals, axis=1))
+        return pairwise(np.stack(self._totals))
 
 
 def _total(terms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Row sums in the order of reduce.h; zeros behind the end change nothing, as parts begin with 0.0."""
+    """Row sums of a chunk, in the order of reduce.h; zeros behind the end change nothing, as parts begin with 0.0."""
     count, n = terms.shape
-    padded = np.zeros((count, -(-n // _PARTS) + 1, _PARTS))
+    padded = np.zeros((count, -(-n // PARTS) + 1, PARTS))
     padded[:, 1:].reshape(count, -1)[:, :n] = terms
     p = np.add.accumulate(padded, axis=1)[:, -1].T
     total: NDArray[np.float64] = ((p[0] + p[4]) + (p[2] + p[6])) + ((p[1] + p[5]) + (p[3] + p[7]))

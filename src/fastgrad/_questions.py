@@ -67,6 +67,13 @@ class Question:
         """Whether it is about all parameters that have turned up by now, if it is about them."""
         return _PARAMETERS not in self._numbers or self._parameters == len(self._subject.parameters)
 
+    @property
+    def parameter_leaves(self) -> list[int]:
+        """Which of the arrays that derivatives are taken to hold the captured parameters."""
+        counts = [1 if n == _PARAMETERS else s.stop - s.start for n, s in zip(self._numbers, self._leaves, strict=True)]
+        starts = itertools.accumulate(counts, initial=0)
+        return [start for n, start in zip(self._numbers, starts, strict=False) if n == _PARAMETERS]
+
     def program(self, path: Path) -> Any:
         """The program that answers on one path."""
         found = path.programs.get(self)

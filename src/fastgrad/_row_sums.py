@@ -1,7 +1,7 @@
 """Sums over rows, in the one order that the evaluator has: for batches whose rows took several paths.
 
-Within a chunk of rows term i goes to part i % PARTS; the parts are added as a tree. The chunks' totals are added in
-that way again. So a sum does not depend on how the rows were computed.
+Within a chunk of rows term i goes to part i % PARTS; the parts are added as a tree, and so are the chunks' totals. So
+a sum does not depend on how the rows were computed.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ._chunks import CHUNK, PARTS, pairwise
 from ._signature import Floats
 
-PARTS = 8
-CHUNK = 1024  # rows
 BLOCK = 64 * CHUNK  # rows: how many are computed before they are added up
 
 
@@ -30,7 +29,7 @@ class RowSums:
 
     def total(self) -> list[Floats]:
         """Return the sums, each a matrix with one row."""
-        return [_total_of(np.concatenate(totals)) for totals in self._totals]
+        return [pairwise(np.concatenate(totals))[np.newaxis] for totals in self._totals]
 
 
 def _totals(matrix: Floats) -> Floats:
@@ -38,11 +37,7 @@ def _totals(matrix: Floats) -> Floats:
     whole = len(matrix) // CHUNK * CHUNK
     chunks = matrix[:whole].reshape(whole // CHUNK, CHUNK, matrix.shape[1])
     totals = _tree(chunks)
-    return totals if whole == len(matrix) else np.concatenate([totals, _total_of(matrix[whole:])])
-
-
-def _total_of(matrix: Floats) -> Floats:
-    return _tree(matrix[np.newaxis])
+    return totals if whole == len(matrix) else np.concatenate([totals, _tree(matrix[np.newaxis, whole:])])
 
 
 def _tree(chunks: Floats) -> Floats:

@@ -145,19 +145,30 @@ def _path(subject: Subject, case: Case, state: State) -> Path:
 
 def reference_to(engine: Engine) -> Reference:
     """Say where the Python function of an engine can be imported from; or why it cannot."""
-    function: Any = engine.subject.function
-    if function is None:
+    if engine.subject.function is None:
         return engine.subject.absence
     if engine.subject.parameters:
         return "it was pickled together with the Values that it uses, so that a new recording would use others"
-    module, name = str(getattr(function, "__module__", "")), str(getattr(function, "__qualname__", "a callable"))
-    try:
-        found = attrgetter(name)(sys.modules[module])
-    except (AttributeError, KeyError):
-        found = None
-    if found is not function and found is not engine:
+    module, name = place_of(engine)
+    if not is_importable(engine):
         return f"it was pickled without its function, as {module}.{name} cannot be imported by this name"
     return module, name
+
+
+def place_of(engine: Engine) -> tuple[str, str]:
+    """The module and the name that a function has."""
+    function = engine.subject.function
+    return str(getattr(function, "__module__", "")), str(getattr(function, "__qualname__", "a callable"))
+
+
+def is_importable(engine: Engine) -> bool:
+    """Whether the Python function of an engine, or the engine, stands in a module under the function's name."""
+    module, name = place_of(engine)
+    try:
+        found: Any = attrgetter(name)(sys.modules[module])
+    except (AttributeError, KeyError):
+        return False
+    return found is engine.subject.function or found is engine
 
 
 def resolve(reference: Reference) -> tuple[Function | None, str]:

@@ -1,0 +1,467 @@
+"""Compiled functions on Dask arrays, in this process: what is computed, in which order, and what is refused."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import math
+import pickle
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+dask = pytest.importorskip("dask")
+da = pytest.importorskip("dask.array")
+
+CHUNK = 1024  # rows: partitions of which have the bits of the whole
+ROWS = 5 * CHUNK + 77
+DRAW = np.random.default_rng(5)
+X, Y, MATRIX = DRAW.standard_normal(ROWS), DRAW.standard_normal(ROWS), DRAW.standard_normal((ROWS, 3))
+
+
+@pytest.fixture(autouse=True)
+def in_this_thread() -> Iterator[None]:
+    with dask.config.set(scheduler="synchronous"):
+        yield
+
+
+@pytest.fixture
+def distributed(fg: ModuleType) -> Any:
+    return importlib.import_module("fastgrad.distributed")
+
+
+def part_of(distributed: Any, name: str) -> Any:
+    return importlib.import_module(f"{distributed.__name__}.{name}")
+
+
+def pairwise(totals: Any) -> Any:
+    """The sum of leaves, which the tree splits at the largest power of two."""
+    n = len(totals)
+    half = 1 << (n - 1).bit_length() - 1 if n > 1 else 0
+    return totals[0] if n == 1 else pairwise(totals[:half]) + pairwise(totals[half:])
+
+
+def cut(array: Any, *chunks: Any) -> Any:
+    return da.from_array(array, chunks=(*chunks, *array.shape[len(chunks) :]))
+
+
+def numbers(answer: Any) -> list[Any]:
+    """All numbers of an answer, in order."""
+    if isinstance(answer, (tuple, list)):
+        return [number for part in answer for number in numbers(part)]
+    return list(np.ravel(answer))
+
+
+# ------------------------------------------------------------------------------------------------------------ the tree
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=12), st.integers(2, 5))
+def test_pieces_join_to_the_same_bits_however_they_are_cut_and_grouped(
+    distributed: Any, sizes: list[int], fan_in: int
+) -> None:
+    sums = part_of(distributed, "_sums")
+    edges = list(itertools.accumulate(sizes, initial=0))
+    leaves = np.random.default_rng(sum(sizes)).standard_normal((max(edges[-1], 1), 2))
+    edges[-1] = len(leaves)
+    pieces = [
+        sums.Piece(
+            tuple(sums.Node(k, i, pairwise(leaves[i << k : (i + 1) << k])) for k, i in sums.aligned(*edge)),
+            frozenset({n}),
+        )
+        for n, edge in enumerate(itertools.pairwise(edges))
+    ]
+    while len(pieces) > 1:
+        pieces = [sums.join(pieces[i : i + fan_in]) for i in range(0, len(pieces), fan_in)]
+    assert sums.total(pieces[0]).tobytes() == pairwise(leaves).tobytes()
+    assert pieces[0].used == frozenset(range(len(sizes)))
+    assert len(pieces[0].nodes) == len(leaves).bit_count()
+
+
+@pytest.mark.parametrize("rows", [0, 1, CHUNK, CHUNK + 1, 3 * CHUNK, 7 * CHUNK + 5, 70 * CHUNK])
+def test_halves_at_a_power_of_two_of_chunks_sum_to_the_whole(rows: int, fg: ModuleType) -> None:
+    one = fg.compile(lambda w, x: fg.sin(w * x))
+    several = fg.compile(lambda w, x: fg.sin(w * x) if x > 0.0 else fg.sin(w * x) * 1.0 + 0.0)
+    x = np.random.default_rng(rows).standard_normal(rows)
+    half = max(CHUNK, 1 << max(1, rows - 1).bit_length() - 1)
+    for f in (one, several):
+        left, right = (f.sum_grad(0.7, part, argnums="w") for part in (x[:half], x[half:]))
+        assert f.sum_grad(0.7, x, argnums="w") == tuple(np.add(left, right))
+    assert several.sum_grad(0.7, x, argnums="w")[0] == one.sum_grad(0.7, x, argnums="w")[0]
+
+
+# --------------------------------------------------------------------------------------------------- value_and_grad
+
+
+@pytest.mark.parametrize("chunks", [CHUNK, 2 * CHUNK, 3 * CHUNK, ROWS, (CHUNK, 0, 4 * CHUNK, 77, 0)])
+def test_sum_has_the_bits_of_sum_grad_where_partitions_are_whole_chunks(
+    chunks: Any, fg: ModuleType, distributed: Any
+) -> None:
+    f = fg.compile(lambda w, x, y, p: (fg.exp(w * x) - y) ** 2 * p["a"], signature="(),(),(),()->()")
+    given = (0.3, cut(X, chunks), cut(Y, chunks), {"a": 1.7})
+    assert distributed.value_and_grad(f, *given) == f.sum_grad(0.3, X, Y, {"a": 1.7}, argnums=("w", "p"))
+
+
+def test_sum_depends_on_the_partitions_alone_where_they_are_not(fg: ModuleType, distributed: Any) -> None:
+    f = fg.compile(lambda w, x: fg.sin(w * x))
+    sizes = (1000, 300, 0, 2500, 1397)
+    parts = np.split(X, np.cumsum(sizes)[:-1])
+    leaves = [f.sum_grad(0.7, part, argnums="w") for part in parts if len(part)]
+    for scheduler in ("synchronous", "threads"):
+        with dask.config.set(scheduler=scheduler):
+            answer = distributed.value_and_grad(f, 0.7, cut(X, sizes))
+        assert answer == tuple(pairwise(np.array(leaves)))
+        assert answer == pytest.approx(f.sum_grad(0.7, X, argnums="w"), rel=1e-12)
+
+
+def test_arrays_of_rows_and_arguments_with_core_dimensions(fg: ModuleType, distributed: Any) -> None:
+    f = fg.compile(lambda w, x, kind="plain": fg.dot(w, x) ** 2 if kind == "plain" else w[0], signature="(n),(n)->()")
+    w = np.array([1.0, -2.0, 0.5])
+    value, gradient = distributed.value_and_grad(f, w, x=cut(MATRIX, CHUNK), kind="plain")
+    expected = f.sum_grad(w, x=MATRIX, kind="plain", argnums="w")
+    assert value == expected[0]
+    np.testing.assert_array_equal(gradient, expected[1])
+    by_row = distributed.value_and_grad(f, w, cut(MATRIX, CHUNK), argnums=("x", "w"))
+    assert numbers(by_row) == numbers(f.sum_grad(w, MATRIX, argnums=("x", "w")))
+
+
+def test_integers_are_cast_as_they_are_elsewhere(fg: ModuleType, distributed: Any) -> None:
+    f = fg.compile(lambda w, x: w * x * x)
+    assert distributed.value_and_grad(f, 2, cut(np.arange(5), 2)) == (60.0, 30.0)
+
+
+@pytest.mark.parametrize("chunks", [(0,), (0, 0)])
+def test_nothing_sums_to_zero(chunks: Any, fg: ModuleType, distributed: Any) -> None:
+    f = fg.compile(lambda w, x: w * x)
+    assert distributed.value_and_grad(f, 2.0, cut(np.zeros(0), chunks)) == (0.0, 0.0)
+
+
+# ---------------------------------------------------------------------------------------------- captured parameters
+
+
+def line(fg: ModuleType) -> tuple[Any, list[Any]]:
+    """A function that uses a Value on some rows only."""
+    a, b, unused = fg.Value(0.5), fg.Value(-1.0), fg.Value(9.0)
+    held = [b, unused, a]
+    return fg.compile(lambda x, y: (held[2] * x - y) ** 2 if x < 0.5 else (held[2] * x + held[0] - y) ** 2), [a, b]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("called_before", [False, True])
+def test_backward_adds_what_the_method_adds(
+    reduction: str, called_before: bool, fg: ModuleType, distributed: Any
+) -> None:
+    (f, (a, b)), (g, (c, d)) = line(fg), line(fg)
+    if called_before:
+        f(X[:10], Y[:10])
+    a.grad = c.grad = 3.0
+    for step in range(3):
+        for value in (a, c):
+            value.data = 0.5 + step
+        loss = distributed.backward(f, cut(X, 2 * CHUNK), cut(Y, 2 * CHUNK), reduction=reduction)
+        assert loss == g.backward(X, Y, reduction=reduction)
+        assert (a.grad, b.grad) == (c.grad, d.grad)
+    assert set(f.parameters) == {a, b}
+
+
+def test_gradient_by_parameters_is_in_the_order_of_the_parameters(fg: ModuleType, distributed: Any) -> None:
+    f, (a, b) = line(fg)
+    value, gradient = distributed.value_and_grad(f, cut(X, CHUNK), cut(Y, CHUNK))
+    assert f.parameters == (a, b)
+    expected = f.sum_grad(X, Y, argnums="parameters")
+    assert value == expected[0]
+    np.testing.assert_array_equal(gradient, expected[1])
+
+
+def test_program_is_packed_once_and_numbers_travel_apart(fg: ModuleType, distributed: Any) -> None:
+    model = fg.nn.MLP(3, [16, 16, 1])
+    f = fg.compile(lambda x: model(list(x)) ** 2, signature="(3)->()")
+    f.backward(MATRIX)
+    shipping = part_of(distributed, "_shipping")
+    first = shipping.shipment(f)
+    before = first.data()
+    for p in model.parameters():
+        p.data += 1.0
+    again = shipping.shipment(f)
+    assert again is first
+    np.testing.assert_array_equal(again.data(), before + 1.0)
+    assert len(pickle.dumps(again.data())) < len(first.shipped.payload) / 5
+
+
+def test_each_thread_has_values_of_its_own(fg: ModuleType, distributed: Any) -> None:
+    w = fg.Value(1.0)
+    f = fg.compile(lambda x: w * x)
+    sums: dict[float, float] = {}
+
+    def run(number: float) -> None:
+        shipped = part_of(distributed, "_shipping").shipment(f).shipped
+        for _ in range(50):
+            unpacked = shipped.unpacked()
+            unpacked.set(np.array([number]))
+            sums[number] = unpacked.function.sum_grad(np.ones(10), argnums="x")[0]
+
+    threads = [threading.Thread(target=run, args=(float(number),)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sums == {float(number): 10.0 * number for number in range(4)}
+    assert w.data == 1.0
+
+
+def test_compiled_functions_inside_take_their_code_along(fg: ModuleType, distributed: Any) -> None:
+    w = fg.Value(2.0)
+    inner = fg.compile(lambda x: w * x if x > 0.0 else -x)
+    inner(1.0)  # one path is known
+    f = fg.compile(lambda x: inner(x) ** 2)
+    assert distributed.backward(f, cut(X, CHUNK)) == f.backward(X)
+    assert f.parameters == (w,)
+
+
+@pytest.mark.parametrize("rows", [1024, 3072])
+@pytest.mark.parametrize("batch", [1, 1024, 5000])
+def test_workers_sum_a_batch_as_the_function_does(rows: int, batch: int, fg: ModuleType, distributed: Any) -> None:
+    f, _ = line(fg)
+    f(X[0], Y[0])
+    total, gradient = distributed.Workers(rows=rows).sum_grad(f, X[:batch], Y[:batch])
+    expected = f.sum_grad(X[:batch], Y[:batch], argnums="parameters")
+    assert total == expected[0] and gradient.tobytes() == expected[1].tobytes()
+
+
+# --------------------------------------------------------------------------------------------------------------- apply
+
+BATCHES = [((ROWS,), CHUNK), ((7, 6), (3, 2)), ((4, 1), (2, 1))]
+
+
+@pytest.mark.parametrize("method", ["value", "grad", "value_and_grad", "jacobian", "hessian", "hvp", "jvp", "vjp"])
+@pytest.mark.parametrize(("batch", "chunks"), BATCHES)
+def test_apply_gives_what_the_method_gives(
+    method: str, batch: Any, chunks: Any, fg: ModuleType, distributed: Any
+) -> None:
+    f = fg.compile(lambda x, w: fg.sum([fg.sin(u * w) for u in x]) ** 2, signature="(3),()->()")
+    chunks = chunks if isinstance(chunks, tuple) else (chunks,)
+    draw = np.random.default_rng(1)
+    x, w = draw.standard_normal((*batch, 3)), draw.standard_normal(batch[-1:])
+    extra: tuple[Any, ...] = {
+        "hvp": ((draw.standard_normal((*batch, 3)), 0.5),),
+        "jvp": ((draw.standard_normal((*batch, 3)), 0.5),),
+        "vjp": (draw.standard_normal(batch),),
+    }.get(method, ())
+    lazy = distributed.apply(f, cut(x, *chunks), w, *extra, method=method)
+    expected = f(x, w) if method == "value" else getattr(f, method)(x, w, *extra)
+    compare(dask.compute(lazy)[0], expected, lazy)
+
+
+def compare(answer: Any, expected: Any, lazy: Any) -> None:
+    if isinstance(expected, tuple):
+        assert len(answer) == len(expected)
+        for parts in zip(answer, expected, lazy, strict=True):
+            compare(*parts)
+    else:
+        assert lazy.shape == answer.shape == expected.shape and lazy.dtype == answer.dtype == expected.dtype
+        np.testing.assert_array_equal(answer, expected)
+
+
+def test_apply_follows_structures_and_static_arguments(fg: ModuleType, distributed: Any) -> None:
+    f = fg.compile(lambda p, kind: {"up": p["x"] * p["s"], "both": (p["x"], p["s"])}[kind])
+    x = cut(X, CHUNK)
+    up, both = (distributed.apply(f, {"x": x, "s": 2.0}, kind) for kind in ("up", "both"))
+    np.testing.assert_array_equal(up.compute(), 2.0 * X)
+    np.testing.assert_array_equal(both[0].compute(), X)
+    gradient = distributed.apply(f, {"x": x, "s": 2.0}, "up", method="grad", argnums="p")
+    np.testing.assert_array_equal(gradient["s"].compute(), X)
+
+
+def test_apply_by_captured_parameters(fg: ModuleType, distributed: Any) -> None:
+    f, (a, b) = line(fg)
+    f(X[:100], Y[:100])
+    lazy = distributed.apply(f, cut(X, CHUNK), cut(Y, CHUNK), method="grad", argnums="parameters")
+    expected = f.grad(X, Y, argnums="parameters")
+    a.data = 100.0  # comes too late
+    np.testing.assert_array_equal(lazy.compute(), expected)
+
+    g = fg.compile(lambda x: a * x if x > -0.5 else b * x)
+    lazy = distributed.apply(g, cut(X, CHUNK), method="grad", argnums="parameters")
+    with pytest.raises(RuntimeError, match=r"not seen to use before.*call it here once"):
+        lazy.compute()
+
+
+def test_apply_is_lazy_and_takes_unknown_batch_sizes(fg: ModuleType, distributed: Any) -> None:
+    ran: list[int] = []
+    x = cut(X, CHUNK).map_blocks(lambda block: ran.append(len(block)) or block, dtype=float, meta=np.empty(0))
+    lazy = distributed.apply(fg.compile(lambda x: x * x), x[x > 0.0])
+    assert not ran and math.isnan(lazy.shape[0])
+    np.testing.assert_array_equal(lazy.compute(), X[X > 0.0] ** 2)
+
+
+def test_apply_copies_no_block(fg: ModuleType, distributed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    engine = sys.modules[fg.__name__ + "._engine"]
+    rows = engine.as_rows
+
+    def watched(names: Any, arrays: Any, *rest: Any) -> Any:
+        seen.extend(arrays)
+        batch = rows(names, arrays, *rest)
+        assert all(np.shares_memory(a, m) for a, m in zip(arrays, batch.matrices, strict=True))
+        return batch
+
+    whole = MATRIX.copy()
+    f = fg.compile(lambda x: fg.dot(x, x), signature="(n)->()")
+    lazy = distributed.apply(
+        f, da.from_array(whole, chunks=(CHUNK, 3)).map_blocks(lambda _: whole[:CHUNK], dtype=float)
+    )
+    f(whole)
+    monkeypatch.setattr(engine, "as_rows", watched)
+    lazy.partitions[0].compute()
+    assert seen and all(np.shares_memory(array, whole) for array in seen)
+
+
+# ----------------------------------------------------------------------------------------------------------- bad input
+
+
+def vector(fg: ModuleType) -> Any:
+    return fg.compile(lambda w, x: w * fg.dot(x, x), signature="(),(n)->()")
+
+
+X1 = cut(X, CHUNK)
+M1 = cut(MATRIX, CHUNK)
+BAD: dict[str, tuple[tuple[Any, ...], type[Exception], str]] = {
+    "core in chunks": (
+        (1.0, cut(MATRIX, CHUNK, 2)),
+        ValueError,
+        r"argument x.*core dim.*one chunk.*rechunk\({1: -1}\)",
+    ),
+    "no Dask array": ((1.0, MATRIX), TypeError, "expected a Dask array.*call the function itself"),
+    "cut elsewhere": ((cut(X, 999), M1), ValueError, "w and x are not cut in the same places"),
+    "complex": ((1.0, M1 * 1j), TypeError, "argument x.*complex128"),
+    "objects": ((1.0, cut(MATRIX.astype(object), CHUNK)), TypeError, "argument x.*object"),
+    "no broadcast": ((1.0 + X1[:9], M1), ValueError, "w and x are not cut in the same|cannot broadcast.*w .*x "),
+    "too few dimensions": ((1.0, da.ones((), chunks=())), ValueError, r"argument x.*core dimensions \(n\).*shape \(\)"),
+    "unknown core size": ((1.0, M1.T[(M1.T > 0.0).all(axis=1)].T), ValueError, "x.compute_chunk_sizes"),
+}
+BAD_SUMS: dict[str, tuple[tuple[Any, ...], type[Exception], str]] = {
+    "rows that are not Dask's": ((X, M1), ValueError, "argument w: it has rows.*from_array"),
+    "two batch dimensions": ((1.0, cut(MATRIX, CHUNK)[None]), ValueError, "argument x: expected one batch dimension"),
+    "unknown number of rows": ((1.0, M1[M1[:, 0] > 0.0]), ValueError, "argument x: expected known sizes"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+@pytest.mark.parametrize("function", ["apply", "value_and_grad"])
+def test_arguments_that_do_not_fit(case: str, function: str, fg: ModuleType, distributed: Any) -> None:
+    args, kind, text = BAD[case]
+    with pytest.raises(kind, match=text):
+        getattr(distributed, function)(vector(fg), *args)
+
+
+@pytest.mark.parametrize("case", BAD_SUMS)
+def test_partitions_that_do_not_fit(case: str, fg: ModuleType, distributed: Any) -> None:
+    args, kind, text = BAD_SUMS[case]
+    with pytest.raises(kind, match=text):
+        distributed.value_and_grad(vector(fg), *args)
+
+
+def test_rechunking_is_done_where_it_is_allowed(fg: ModuleType, distributed: Any) -> None:
+    lazy = distributed.apply(vector(fg), cut(X, 999), cut(MATRIX, CHUNK, 2), allow_rechunk=True)
+    np.testing.assert_allclose(lazy.compute(), X * (MATRIX**2).sum(axis=1))
+
+
+def test_partition_that_is_not_what_its_array_says(fg: ModuleType, distributed: Any) -> None:
+    x = M1.map_blocks(lambda block, block_id: block[block_id[0] == 2 :], dtype=float, meta=np.empty((0, 0)))
+    with pytest.raises(ValueError, match=r"partition 2 of argument x has the shape \(1023, 3\).*says \(1024, 3\)"):
+        distributed.value_and_grad(vector(fg), 1.0, x)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_row_that_makes_the_sum_nan_is_named(bad: float, fg: ModuleType, distributed: Any) -> None:
+    x = MATRIX.copy()
+    x[2 * CHUNK + 5, 1] = bad
+    f = fg.compile(lambda w, x: w * fg.sum([u - u for u in x]), signature="(),(n)->()")
+    with pytest.raises(ValueError, match=f"there is {bad}.*argument x, partition 2, row 5 of it, row 2053 of all"):
+        distributed.value_and_grad(f, 1.0, cut(x, CHUNK))
+    where = fg.compile(lambda w, x: w * fg.where(x > 0.0, x, 0.0))
+    assert distributed.value_and_grad(where, 1.0, cut(np.array([1.0, -math.inf]), 1)) == (1.0, 1.0)
+    assert np.isnan(distributed.value_and_grad(where, math.nan, X1)[0])  # no row is to blame
+
+
+def test_function_that_does_not_pickle_is_named_and_not_lost(fg: ModuleType, distributed: Any) -> None:
+    lock = threading.Lock()
+    w = fg.Value(2.0)
+
+    def guarded(x: Any) -> Any:
+        with lock:
+            return w * x
+
+    f = fg.compile(guarded)
+    for call in (distributed.apply, distributed.value_and_grad, distributed.backward):
+        with pytest.raises(TypeError, match=r"guarded cannot be sent.*'lock'.*Nothing was sent.*fg\.load"):
+            call(f, X1)
+    assert w.grad == 0.0 and f.backward(X) == f(X).mean()
+    with pytest.raises(TypeError, match=r"argument kind:.*lock.*static arguments have to pickle"):
+        distributed.value_and_grad(fg.compile(lambda x, kind: w * x), X1, lock)
+
+
+def test_recordings_go_alone_where_the_function_cannot(fg: ModuleType, distributed: Any, tmp_path: Path) -> None:
+    lock = threading.Lock()
+    f = fg.compile(lambda w, x: w * x if lock else x)
+    f(2.0, 3.0)
+    f.save(tmp_path / "f")
+    assert distributed.value_and_grad(fg.load(tmp_path / "f"), 2.0, X1) == f.sum_grad(2.0, X, argnums="w")
+
+
+def test_values_of_a_module_are_refused_rather_than_wrong(
+    fg: ModuleType, backend: str, distributed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"values_of_{backend}"
+    source = "import fastgrad as fg\nw = fg.Value(2.0)\n@fg.compile\ndef f(x): return w * x\n"
+    tmp_path.joinpath(f"{name}.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module(name)
+    here = fg.compile(lambda x: module.w * x)
+    with pytest.raises(RuntimeError, match=f"workers import it from {name}.*Values of their own.*make these arguments"):
+        distributed.backward(module.f, X1)
+    with pytest.raises(RuntimeError, match=r"uses 1 Value.*a module that it imports.*Make them arguments"):
+        distributed.backward(here, X1)
+    assert module.w.grad == 0.0
+    module.f(X[:1])  # a recording can be sent
+    assert distributed.backward(module.f, X1) == module.f.backward(X)
+
+
+@pytest.mark.parametrize("function", ["apply", "value_and_grad", "backward"])
+def test_plain_functions_are_refused(function: str, distributed: Any) -> None:
+    with pytest.raises(TypeError, match=r"expected a compiled function, as fg.compile\(f\) makes it, got function"):
+        getattr(distributed, function)(lambda x: x, X1)
+
+
+def test_other_mistakes_are_named(fg: ModuleType, distributed: Any) -> None:
+    f = fg.compile(lambda x: x * x)
+    with pytest.raises(ValueError, match=r"method.*expected one of value, grad.*got 'gradient'"):
+        distributed.apply(f, X1, method="gradient")
+    with pytest.raises(TypeError, match=r"client: expected a dask.distributed.Client, or None, got int 2"):
+        distributed.value_and_grad(f, X1, argnums="x", client=2)
+    with pytest.raises(TypeError, match="no Value that was made outside"):
+        distributed.backward(f, X1)
+    with pytest.raises(ValueError, match="mean over no rows"):
+        distributed.backward(line(fg)[0], cut(X[:0], 0), cut(X[:0], 0))
+    for rows in (0, 1000, 1024.0, True):
+        with pytest.raises(ValueError, match=rf"Workers\(rows\): expected a multiple of 1024, got {rows}"):
+            distributed.Workers(rows=rows)
+    with pytest.raises(ValueError, match="expected 'mean' or 'sum', got 'max'"):
+        distributed.backward(f, X1, reduction="max")
+
+
+@pytest.mark.parametrize("function", ["apply", "value_and_grad", "backward"])
+def test_dask_is_named_where_it_is_absent(
+    function: str, fg: ModuleType, distributed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("dask", "dask.array"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ImportError, match=r"pip install 'fastgrad\[dask\]'"):
+        getattr(distributed, function)(fg.compile(lambda x: x), X)
