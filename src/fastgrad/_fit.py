@@ -178,7 +178,8 @@ class _Run:
         self.model, self.rows, self.held_out = model, rows, held_out
         self.optimizer, self.schedule, self.client, self.settings = optimizer, schedule, client, settings
         self.history = History()
-        self.best: dict[str, Any] | None = None  # the state of the model after its best epoch
+        self.parameters = tuple(model.parameters())
+        self.best: list[float] | None = None  # their data after the best epoch
         self.numbers = _numbers_for_a_row(model, loss, rows)
         self.loss = _compiled(model, loss, rows, True, self.numbers)
         self.held_out_loss = _compiled(model, loss, rows, False, 0)
@@ -201,7 +202,7 @@ class _Run:
             except KeyboardInterrupt:
                 history.stopped = "interrupted"
         if self.best is not None and (self.held_out is not None or history.stopped == "interrupted"):
-            self.model.load_state_dict(self.best)
+            module.scatter_data(self.parameters, np.array(self.best))
 
     def _record(self) -> None:
         """Run the first row here, so that the loss is recorded and knows its parameters."""
@@ -224,7 +225,9 @@ class _Run:
         history.seconds.append(perf_counter() - start)
         bar.set_postfix({"loss": history.monitored[-1]}, refresh=False)
         if history.monitored[-1] < history.best_loss:
-            history.best_epoch, self.best = epoch, self.model.state_dict()
+            data = np.empty(len(self.parameters))
+            module.gather_data(self.parameters, data)
+            history.best_epoch, self.best = epoch, data.tolist()
         if self.schedule is not None:
             self.schedule.step()
 
