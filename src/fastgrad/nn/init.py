@@ -1,12 +1,12 @@
 """What weights begin as: an initializer draws one number for a layer of given numbers of inputs and outputs.
 
 A product of many random matrices neither grows nor vanishes if each keeps the variance of what it is given, which says
-what the variance of the weights has to be [1]_, [2]_.
+what the variance of the weights has to be [GB10]_, [HZRS15]_.
 
-.. [1] X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks",
+.. [GB10] X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks",
    AISTATS 2010: ``xavier_uniform``, ``xavier_normal``.
-.. [2] K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers: surpassing human-level performance on ImageNet
-   classification", ICCV 2015: ``he_uniform``, ``he_normal``.
+.. [HZRS15] K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers: surpassing human-level performance on
+   ImageNet classification", ICCV 2015: ``he_uniform``, ``he_normal``.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ class Linear(Module):
     init : Initializer or str
         What the weights are drawn from, see :mod:`fastgrad.nn.init`.
     rng : random.Random, numpy.random.Generator or int, optional
-        What draws them, or a seed for it; without it Python's :mod:`random`.
+        What draws them, or a seed for it; without it Python's ``random``.
 
     Attributes
     ----------
@@ -149,7 +149,7 @@ class Embedding(Module):
     init : Initializer or str
         What they are drawn from, see :mod:`fastgrad.nn.init`.
     rng : random.Random, numpy.random.Generator or int, optional
-        What draws them, or a seed for it; without it Python's :mod:`random`.
+        What draws them, or a seed for it; without it Python's ``random``.
 
     Raises
     ------
@@ -192,7 +192,7 @@ class Embedding(Module):
 
 
 class RMSNorm(Module):
-    """A row divided by the root of the mean of its squares, and then scaled by parameters [1]_.
+    """A row divided by the root of the mean of its squares, and then scaled by parameters [ZS19]_.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ class RMSNorm(Module):
 
     References
     ----------
-    .. [1] B. Zhang and R. Sennrich, "Root mean square layer normalization", NeurIPS 2019.
+    .. [ZS19] B. Zhang and R. Sennrich, "Root mean square layer normalization", NeurIPS 2019.
 
     Examples
     --------
@@ -238,7 +238,7 @@ class RMSNorm(Module):
 
 
 class LayerNorm(Module):
-    """A row shifted to mean 0 and divided by its standard deviation, then scaled and shifted by parameters [1]_.
+    """A row shifted to mean 0 and divided by its standard deviation, then scaled and shifted by parameters [BKH16]_.
 
     Parameters
     ----------
@@ -251,7 +251,7 @@ class LayerNorm(Module):
 
     References
     ----------
-    .. [1] J. L. Ba, J. R. Kiros and G. E. Hinton, "Layer normalization", arXiv:1607.06450, 2016.
+    .. [BKH16] J. L. Ba, J. R. Kiros and G. E. Hinton, "Layer normalization", arXiv:1607.06450, 2016.
 
     Examples
     --------
@@ -287,7 +287,7 @@ class LayerNorm(Module):
 
 
 class Dropout(Module):
-    """In training sets each input to 0 with probability ``p``, and divides the others by ``1 - p`` [1]_.
+    """In training sets each input to 0 with probability ``p``, and divides the others by ``1 - p`` [SHK14]_.
 
     After ``model.eval()`` it returns what it gets. In a compiled function the random numbers are an argument: see
     `noise`. `fastgrad.fit` takes care of both.
@@ -297,11 +297,11 @@ class Dropout(Module):
     p : float
         From 0 to 1, without 1.
     rng : random.Random, numpy.random.Generator or int, optional
-        What draws, or a seed for it; without it Python's :mod:`random`.
+        What draws, or a seed for it; without it Python's ``random``.
 
     References
     ----------
-    .. [1] N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15, 2014.
+    .. [SHK14] N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15, 2014.
 
     Examples
     --------

@@ -70,7 +70,7 @@ def mae(prediction: Any, target: Any) -> Any:
 
 
 def huber(prediction: Any, target: Any, delta: float = 1.0) -> Any:
-    """Half the squared error up to ``delta``, and from there on linear, so that outliers pull no harder [1]_.
+    """Half the squared error up to ``delta``, and from there on linear, so that outliers pull no harder [H64]_.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def huber(prediction: Any, target: Any, delta: float = 1.0) -> Any:
 
     References
     ----------
-    .. [1] P. J. Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35, 1964.
+    .. [H64] P. J. Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35, 1964.
 
     Examples
     --------
@@ -125,7 +125,7 @@ def hinge(score: Any, label: Any) -> Any:
 def max_margin(scores: Any, target: Any, margin: float = 1.0) -> Any:
     """The max-margin loss for several classes: how much the others' scores come within ``margin`` of the right one's.
 
-    It is the sum over the other classes, divided by the number of classes: PyTorch's ``multi_margin_loss`` [1]_.
+    It is the sum over the other classes, divided by the number of classes: PyTorch's ``multi_margin_loss`` [CS01]_.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def max_margin(scores: Any, target: Any, margin: float = 1.0) -> Any:
 
     References
     ----------
-    .. [1] K. Crammer and Y. Singer, "On the algorithmic implementation of multiclass kernel-based vector machines",
+    .. [CS01] K. Crammer and Y. Singer, "On the algorithmic implementation of multiclass kernel-based vector machines",
        JMLR 2, 2001, for the margin; the sum is that of J. Weston and C. Watkins, ESANN 1999.
 
     Examples
@@ -249,7 +249,7 @@ def cross_entropy(scores: Any, target: Any) -> Any:
 
 
 def l1(parameters: Any) -> Any:
-    """Sum of the absolute values of parameters, to be added to a loss: it draws them to exactly 0 [1]_.
+    """Sum of the absolute values of parameters, to be added to a loss: it draws them to exactly 0 [T96]_.
 
     Parameters
     ----------
@@ -258,7 +258,7 @@ def l1(parameters: Any) -> Any:
 
     References
     ----------
-    .. [1] R. Tibshirani, "Regression shrinkage and selection via the lasso", JRSS B 58, 1996.
+    .. [T96] R. Tibshirani, "Regression shrinkage and selection via the lasso", JRSS B 58, 1996.
 
     Examples
     --------

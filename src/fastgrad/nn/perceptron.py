@@ -1,7 +1,7 @@
 """Neurons, layers and multi-layer perceptrons built from Values: a drop-in for ``micrograd.nn``.
 
-Weights come from :mod:`random` in micrograd's order, so a seeded model starts equal there and here. Each neuron is one
-``dot`` node, one sum and its activation, whatever its number of inputs.
+Weights come from Python's ``random`` in micrograd's order, so a seeded model starts equal there and here. Each neuron
+is one ``dot`` node, one sum and its activation, whatever its number of inputs.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Neuron(Module):
         What the weights are drawn from, such as ``"he_uniform"`` or ``nn.init.normal(0.02)``; without it from -1 to 1,
         as in micrograd. The bias begins as 0.
     rng : random.Random, numpy.random.Generator or int, optional
-        What draws them, or a seed for it; without it Python's :mod:`random`, which ``random.seed`` seeds.
+        What draws them, or a seed for it; without it Python's ``random``, which ``random.seed`` seeds.
 
     Examples
     --------

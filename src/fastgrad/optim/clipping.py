@@ -12,7 +12,7 @@ __all__ = ["clip_grad_norm", "clip_grad_value"]
 
 
 def clip_grad_norm(parameters: Iterable[Value], max_norm: float) -> float:
-    """Scale all gradients alike, so that their Euclidean norm is at most ``max_norm`` [1]_.
+    """Scale all gradients alike, so that their Euclidean norm is at most ``max_norm`` [PMB13]_.
 
     It is PyTorch's ``clip_grad_norm_``: they are multiplied by ``max_norm / (norm + 1e-6)`` where that is below 1.
 
@@ -30,7 +30,8 @@ def clip_grad_norm(parameters: Iterable[Value], max_norm: float) -> float:
 
     References
     ----------
-    .. [1] R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training recurrent neural networks", ICML 2013.
+    .. [PMB13] R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training recurrent neural networks", ICML
+       2013.
 
     Examples
     --------

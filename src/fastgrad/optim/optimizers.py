@@ -50,9 +50,9 @@ class Optimizer:
     0.75
     """
 
-    #: The settings, and what checks them: called with where it stands and with what was given.
+    #: What checks each setting; it is called with where the setting stands, and with what was given.
     settings: ClassVar[Mapping[str, Callable[[str, Any], Any]]] = {}
-    #: What is kept from step to step: an array each, with a number for each parameter, which begins as 0.
+    #: The arrays that are kept from step to step, with a number for each parameter, which begins as 0.
     kept: ClassVar[tuple[str, ...]] = ()
 
     lr: float
@@ -202,7 +202,7 @@ def _array(where: str, given: Any, size: int) -> Floats:
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent, with momentum [1]_ or Nesterov's [2]_, and weight decay.
+    """Stochastic gradient descent, with momentum [P64]_ or Nesterov's [SMDH13]_, and weight decay.
 
     One step is ``g = grad + weight_decay * data``, ``velocity = momentum * velocity + g``,
     ``data = data - lr * velocity``; with ``nesterov`` it is ``data = data - lr * (g + momentum * velocity)``.
@@ -220,10 +220,10 @@ class SGD(Optimizer):
 
     References
     ----------
-    .. [1] B. T. Polyak, "Some methods of speeding up the convergence of iteration methods", USSR Computational
+    .. [P64] B. T. Polyak, "Some methods of speeding up the convergence of iteration methods", USSR Computational
        Mathematics and Mathematical Physics 4(5), 1964.
-    .. [2] I. Sutskever, J. Martens, G. Dahl and G. Hinton, "On the importance of initialization and momentum in deep
-       learning", ICML 2013.
+    .. [SMDH13] I. Sutskever, J. Martens, G. Dahl and G. Hinton, "On the importance of initialization and momentum in
+       deep learning", ICML 2013.
 
     Examples
     --------
@@ -282,7 +282,7 @@ class SGD(Optimizer):
 
 
 class Adam(Optimizer):
-    """Adaptive moments [1]_: each parameter's step is as long as its gradients are alike.
+    """Adaptive moments [KB15]_: each parameter's step is as long as its gradients are alike.
 
     One step is ``g = grad + weight_decay * data``, ``m = beta1 * m + (1 - beta1) * g``,
     ``v = beta2 * v + (1 - beta2) * g**2``, and, with ``m`` and ``v`` divided by ``1 - beta**steps`` because they began
@@ -303,7 +303,7 @@ class Adam(Optimizer):
 
     References
     ----------
-    .. [1] D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
+    .. [KB15] D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
 
     Examples
     --------
@@ -369,7 +369,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """`Adam` whose weight decay is not part of the gradient [1]_: first ``data = data * (1 - lr * weight_decay)``.
+    """`Adam` whose weight decay is not part of the gradient [LH19]_: first ``data = data * (1 - lr * weight_decay)``.
 
     Parameters
     ----------
@@ -380,7 +380,7 @@ class AdamW(Adam):
 
     References
     ----------
-    .. [1] I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
+    .. [LH19] I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
 
     Examples
     --------
@@ -418,11 +418,11 @@ class AdamW(Adam):
 
 
 class RMSprop(Optimizer):
-    """Gradients divided by the root of the mean of their squares [1]_, which fades as time goes on.
+    """Gradients divided by the root of the mean of their squares [TH12]_, which fades as time goes on.
 
     One step is ``g = grad + weight_decay * data``, ``v = alpha * v + (1 - alpha) * g**2``, and
     ``data = data - lr * g / (sqrt(v) + eps)``. If ``centered``, the square of the mean of gradients is taken off ``v``
-    [2]_. With a momentum the quotient is added to ``momentum * velocity``, and ``lr`` times this sum is the step.
+    [G13]_. With a momentum the quotient is added to ``momentum * velocity``, and ``lr`` times this sum is the step.
 
     Parameters
     ----------
@@ -441,8 +441,8 @@ class RMSprop(Optimizer):
 
     References
     ----------
-    .. [1] T. Tieleman and G. Hinton, "Lecture 6.5: RMSProp", Neural Networks for Machine Learning, Coursera 2012.
-    .. [2] A. Graves, "Generating sequences with recurrent neural networks", arXiv:1308.0850, 2013.
+    .. [TH12] T. Tieleman and G. Hinton, "Lecture 6.5: RMSProp", Neural Networks for Machine Learning, Coursera 2012.
+    .. [G13] A. Graves, "Generating sequences with recurrent neural networks", arXiv:1308.0850, 2013.
 
     Examples
     --------

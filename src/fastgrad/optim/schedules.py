@@ -200,11 +200,11 @@ class ExponentialLR(LambdaLR):
 
 
 class LinearLR(LambdaLR):
-    """A factor that goes from one number to another in a straight line, and stays there: to warm up [1]_, or to fade.
+    """A factor that goes from one number to another in a straight line, and stays there: to warm up [GDG17]_ or fade.
 
     References
     ----------
-    .. [1] P. Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", arXiv:1706.02677, 2017.
+    .. [GDG17] P. Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", arXiv:1706.02677, 2017.
 
     Examples
     --------
@@ -223,11 +223,11 @@ class LinearLR(LambdaLR):
 
 
 class CosineAnnealingLR(Schedule):
-    """Half a wave from the base rate down to ``eta_min`` in ``T_max`` steps [1]_; after that it goes up again.
+    """Half a wave from the base rate down to ``eta_min`` in ``T_max`` steps [LH17]_; after that it goes up again.
 
     References
     ----------
-    .. [1] I. Loshchilov and F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017, equation 5.
+    .. [LH17] I. Loshchilov and F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017, eq. 5.
 
     Examples
     --------
