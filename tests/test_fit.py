@@ -267,6 +267,8 @@ def test_a_checkpoint_is_not_overwritten_or_mistaken(fg, fit, tmp_path):
         again(model, resume=False)
     with pytest.raises(ValueError, match="is of another run: batch_size was 32 and is 8"):
         again(model, batch_size=8)
+    with pytest.raises(ValueError, match="is of another run: validation was None and is 50"):
+        again(model, validation=(X, Y))
     with pytest.raises(ValueError, match=r"SGD.load_state_dict: expected the names"):
         again(model, optimizer=fg.optim.SGD(model.parameters(), lr=0.1))
     with pytest.raises(ValueError, match="is of a run with another schedule"):

@@ -59,7 +59,7 @@ PYTHON_LAYERS = [
     ["_methods"],
     ["__init__"],
     ["nn/init", "nn/module", "nn/randomness", "nn/perceptron", "nn/activations", "nn/layers", "nn/losses", "nn"],
-    ["optim/optimizers", "optim/clipping", "optim/schedules", "optim"],
+    ["optim/base", "optim/optimizers", "optim/clipping", "optim/schedules", "optim"],
     ["_history", "_fit"],
     ["_micrograd", "_passes", "_figure", "demo"],
     ["__main__"],

@@ -135,6 +135,22 @@ def test_many_parameters_move_as_one(fg):
     assert [p.grad for p in parameters] == [0.0] * 500
 
 
+def test_numbers_of_many_values_are_read_and_written_at_once(fg):
+    backend, values, numbers = fg._backend.module, (fg.Value(1.0), fg.Value(2.0)), np.array([3.0, 4.0])
+    for name, others in (("data", "grad"), ("grad", "data")):
+        before = [getattr(v, others) for v in values]
+        getattr(backend, f"scatter_{name.replace('grad', 'grads')}")(values, numbers)
+        found = np.zeros(2)
+        getattr(backend, f"gather_{name.replace('grad', 'grads')}")(values, found)
+        assert found.tolist() == [getattr(v, name) for v in values] == [3.0, 4.0]
+        assert [getattr(v, others) for v in values] == before
+    for function in (backend.gather_data, backend.gather_grads, backend.scatter_data, backend.scatter_grads):
+        with pytest.raises(ValueError):
+            function(values, np.zeros(3))
+    with pytest.raises((TypeError, AttributeError)):
+        backend.gather_data((fg.Value(1.0), 2.0), np.zeros(2))
+
+
 def test_both_backends_take_the_same_steps(both):
     for name, given in SETTINGS:
         c, python = (train(fg, name, 8, **given) for fg in both.values())

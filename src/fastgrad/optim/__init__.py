@@ -10,8 +10,9 @@
 >>> schedule.step()
 """
 
+from .base import Optimizer, not_negative
 from .clipping import clip_grad_norm, clip_grad_value
-from .optimizers import SGD, Adam, AdamW, Optimizer, RMSprop, not_negative
+from .optimizers import SGD, Adam, AdamW, RMSprop
 from .schedules import (
     CosineAnnealingLR,
     ExponentialLR,

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .optimizers import Optimizer
+from .base import Optimizer
 
 __all__ = [
     "CosineAnnealingLR",
