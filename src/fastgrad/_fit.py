@@ -148,7 +148,7 @@ def fit(
             raise ValueError(f"fit({name}): expected a whole number of 1 or more, got {count!r}")
     rows = _arrays("data", data)
     held_out = None if validation is None else _arrays("validation", validation, like=rows)
-    settings = {"rows": len(rows[0]), "batch_size": batch_size, "shuffle": bool(shuffle), "seed": seed}
+    settings: dict[str, Any] = {"rows": len(rows[0]), "batch_size": batch_size, "shuffle": bool(shuffle), "seed": seed}
     settings["validation"] = None if held_out is None else len(held_out[0])
     run = _Run(model, loss, rows, held_out, optimizer, schedule, _checked_client(client), settings)
     if checkpoint is not None and os.path.exists(checkpoint):
