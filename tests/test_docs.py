@@ -20,7 +20,7 @@ import fastgrad
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 PAGES = [path for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]) if "```python" in path.read_text()]
-MODULES = ["fastgrad", "fastgrad.calculus", "fastgrad.nn", "fastgrad.optim", "fastgrad.functions"]
+MODULES = ["fastgrad", "fastgrad.calculus", "fastgrad.nn", "fastgrad.nn.init", "fastgrad.optim", "fastgrad.functions"]
 MODULES += ["fastgrad.distributed", "fastgrad.distributed._workers"]
 MODULES += ["fastgrad._methods", "fastgrad.viz.draw", "fastgrad.viz.page", "fastgrad.viz.plots"]
 

@@ -61,7 +61,9 @@ PYTHON_LAYERS = [
     ["viz"],
     ["_methods"],
     ["__init__"],
-    ["nn", "optim"],
+    ["nn/init", "nn/module", "nn/randomness", "nn/perceptron", "nn/activations", "nn/layers", "nn/losses", "nn"],
+    ["optim/base", "optim/optimizers", "optim/clipping", "optim/schedules", "optim"],
+    ["_history", "_fit"],
     ["_micrograd", "_passes", "_figure", "demo"],
     ["__main__"],
 ]

@@ -101,8 +101,8 @@ def test_training_goes_on_from_a_saved_state(fg):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"velocity": [1.0, 2.0]}, "expected 1 velocities, got 2"),
-        ({"nesterov": True}, "expected the names lr, momentum, weight_decay, velocity; got .*nesterov"),
+        ({"velocity": [1.0, 2.0]}, r"'velocity': expected a number for each of 1 parameters, got shape \(2,\)"),
+        ({"dampening": 0.0}, "expected the names lr, momentum, weight_decay, nesterov, velocity; got .*dampening"),
         ({"lr": -1.0}, "lr.*at least 0, got -1.0"),
     ],
 )

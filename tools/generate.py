@@ -39,6 +39,7 @@ OUTPUTS = (
 NOT_IN_TABLE = {"TracingError", "backend", "nn", "no_grad", "optim", "softmax", "take", "viz"}
 NOT_IN_TABLE |= {"AnomalyError", "detect_anomaly"}
 NOT_IN_TABLE |= {"Compiled", "distributed", "get_num_threads", "load", "set_num_threads"}
+NOT_IN_TABLE |= {"History", "fit"}
 NOT_IN_TABLE |= {"draw", "draw_dot", "show"}
 NOT_IN_TABLE |= {"calculus", "check_grad", "derivative", "differential", "numerical_derivative", "partial", "sparsity"}
 NOT_IN_TABLE |= {"taylor", "total", "grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"}

@@ -16,6 +16,7 @@ from ._anomaly import detect_anomaly as detect_anomaly
 from ._compile import compile as compile
 from ._compile import load as load
 from ._compiled import Compiled as Compiled
+from ._fit import fit as fit
 from ._functional import grad as grad
 from ._functional import hessian as hessian
 from ._functional import hvp as hvp
@@ -23,6 +24,7 @@ from ._functional import jacobian as jacobian
 from ._functional import jvp as jvp
 from ._functional import value_and_grad as value_and_grad
 from ._functional import vjp as vjp
+from ._history import History as History
 from ._threads import get_num_threads as get_num_threads
 from ._threads import set_num_threads as set_num_threads
 from .calculus import check_grad as check_grad
@@ -49,6 +51,7 @@ __all__ = [
     "__version__",
     "AnomalyError",
     "Compiled",
+    "History",
     "TracingError",
     "absolute",
     "acos",
@@ -90,6 +93,7 @@ __all__ = [
     "exp",
     "exp2",
     "expm1",
+    "fit",
     "floor",
     "floor_divide",
     "floordiv",

@@ -192,6 +192,23 @@ def add_grads(values: tuple[Value, ...], amounts: NDArray[np.float64]) -> None:
         value._grad += amount
 
 
+def gather_grads(values: tuple[Value, ...], into: NDArray[np.float64]) -> None:
+    """Write the gradients of Values to an array."""
+    into[:] = [value.grad for value in values]
+
+
+def scatter_data(values: tuple[Value, ...], numbers: NDArray[np.float64]) -> None:
+    """Set the data of Values to the numbers of an array."""
+    for value, number in zip(values, numbers.tolist(), strict=True):
+        value.data = number
+
+
+def scatter_grads(values: tuple[Value, ...], numbers: NDArray[np.float64]) -> None:
+    """Set the gradients of Values to the numbers of an array."""
+    for value, number in zip(values, numbers.tolist(), strict=True):
+        value.grad = number
+
+
 def start_recording(values: Iterable[Any]) -> list[Value]:
     """Start to record what this thread does, and return the inputs as Values. Recordings nest."""
     numbers = [_errors.real("start_recording", value) for value in values]
