@@ -22,6 +22,7 @@ README = ROOT / "README.md"
 PAGES = [path for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]) if "```python" in path.read_text()]
 MODULES = ["fastgrad", "fastgrad.calculus", "fastgrad.nn", "fastgrad.optim", "fastgrad.functions"]
 MODULES += ["fastgrad._methods", "fastgrad.viz.draw", "fastgrad.viz.page", "fastgrad.viz.plots"]
+MODULES += ["fastgrad.sklearn"]
 
 
 def blocks(path: Path, language: str) -> list[tuple[int, str]]:

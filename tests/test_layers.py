@@ -58,7 +58,8 @@ PYTHON_LAYERS = [
     ["viz"],
     ["_methods"],
     ["__init__"],
-    ["nn", "optim"],
+    ["nn", "optim", "_mlp", "_minimize", "_bridge", "_torch", "_jax"],
+    ["sklearn", "bridges"],
     ["_micrograd", "_passes", "_figure", "demo"],
     ["__main__"],
 ]
