@@ -31,6 +31,7 @@ _COMPILED = {
     **dict.fromkeys(("grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"), "_functional"),
     **dict.fromkeys(("check_grad", "derivative", "differential", "numerical_derivative"), "calculus"),
     **dict.fromkeys(("partial", "sparsity", "taylor", "total"), "calculus"),
+    "minimize": "_minimize",
     **dict.fromkeys(("get_num_threads", "set_num_threads"), "_threads"),
     **dict.fromkeys(("draw", "draw_dot"), "viz.draw"),
     "show": "viz.page",

@@ -346,8 +346,8 @@ class MLPRegressor(RegressorMixin, _MLP):  # type: ignore[misc]
     >>> import numpy as np
     >>> from fastgrad.sklearn import MLPRegressor
     >>> X = np.linspace(-1.0, 1.0, 50)[:, None]
-    >>> model = MLPRegressor((16,), activation="tanh", batch_size=10, learning_rate_init=0.02, random_state=0)
-    >>> bool(model.fit(X, np.sin(3.0 * X[:, 0])).score(X, np.sin(3.0 * X[:, 0])) > 0.99)
+    >>> model = MLPRegressor((8,), activation="tanh", batch_size=10, learning_rate_init=0.02, random_state=0)
+    >>> bool(model.fit(X, np.sin(3.0 * X[:, 0])).score(X, np.sin(3.0 * X[:, 0])) > 0.95)
     True
     """
 
