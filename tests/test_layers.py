@@ -60,7 +60,7 @@ PYTHON_LAYERS = [
     ["__init__"],
     ["nn", "optim", "_mlp", "_minimize", "_bridge", "_torch", "_jax"],
     ["sklearn", "bridges"],
-    ["_micrograd", "_passes", "_figure", "demo"],
+    ["_micrograd", "_passes", "_figure", "_contest", "demo"],
     ["__main__"],
 ]
 
