@@ -18,14 +18,14 @@ def to_jax(f: Callable[..., Any], signature: str | None = None) -> Callable[...,
 
     It can be jitted and vmapped; what JAX compiles calls back to the compiled function. Batches broadcast as for the
     compiled function. Computing is in double precision: other arrays are converted, and the results have the common
-    dtype of the arrays given (float32 in, float32 out). What `f` captures is constant.
+    dtype of the arrays given (float32 in, float32 out). What ``f`` captures is constant.
 
     Parameters
     ----------
     f : callable
         A compiled function, or one to be compiled, that returns one number or array or a tuple of them.
     signature : str, optional
-        As for `compile`.
+        As for ``compile``.
 
     Returns
     -------

@@ -15,14 +15,14 @@ def to_torch(f: Callable[..., Any], signature: str | None = None) -> Callable[..
     """Return a compiled function as a function of PyTorch tensors, which autograd differentiates any number of times.
 
     Batches broadcast as for the compiled function. Computing is in double precision: other tensors are converted, and
-    the results have the common dtype of the tensors given (float32 in, float32 out). What `f` captures is constant.
+    the results have the common dtype of the tensors given (float32 in, float32 out). What ``f`` captures is constant.
 
     Parameters
     ----------
     f : callable
         A compiled function, or one to be compiled, that returns one number or array or a tuple of them.
     signature : str, optional
-        As for `compile`.
+        As for ``compile``.
 
     Returns
     -------

@@ -68,7 +68,7 @@ _PARAMETERS = """
     tol : float
         An epoch that improves the loss (or with early stopping the validation score) by less counts as none.
     warm_start : bool
-        Whether `fit` goes on from the parameters of the last one.
+        Whether ``fit`` goes on from the parameters of the last one.
     early_stopping : bool
         Whether to hold out rows, and to stop by their score. The best parameters are kept.
     validation_fraction : float
@@ -78,27 +78,23 @@ _PARAMETERS = """
     n_iter_no_change : int
         Training stops after as many epochs without improvement.
 
-    Attributes
-    ----------
-    coefs_, intercepts_ : list of ndarray
-        Weights (inputs x outputs) and biases of each layer.
-    parameters_ : ndarray
-        All of them: by layers, weights by outputs, then biases.
-    loss_curve_ : list of float
-        The mean loss of each epoch, with the penalty; `loss_` is the last.
-    validation_scores_ : list of float or None
-        The score of the rows held out, after each epoch.
-    n_iter_ : int
-        Number of epochs.
-    n_features_in_, n_outputs_ : int
-        Number of inputs and of neurons in the last layer.
+    Notes
+    -----
+    What ``fit`` leaves behind:
+
+    - ``coefs_``, ``intercepts_``: weights (inputs x outputs) and biases of each layer, as lists of arrays.
+    - ``parameters_``: all of them in one array: by layers, weights by outputs, then biases.
+    - ``loss_curve_``: the mean loss of each epoch, with the penalty; ``loss_`` is the last.
+    - ``validation_scores_``: the score of the rows held out, after each epoch, or None.
+    - ``n_iter_``: the number of epochs.
+    - ``n_features_in_``, ``n_outputs_``: the numbers of inputs and of neurons in the last layer.
 """
 
 
 def _documented(cls: Any) -> Any:
     """Put what the two classes share into their documentation."""
-    summary, _, rest = cls.__doc__.partition("\n")
-    cls.__doc__ = summary + _PARAMETERS + rest
+    summary, _, rest = cls.__doc__.partition("\n\n")
+    cls.__doc__ = summary + _PARAMETERS + ("" if rest.startswith("    - ") else "\n") + rest
     return cls
 
 
@@ -269,8 +265,7 @@ class _MLP(BaseEstimator):  # type: ignore[misc]
 class MLPClassifier(ClassifierMixin, _MLP):  # type: ignore[misc]
     """Multi-layer perceptron of scalars that tells classes apart, by the cross-entropy of their probabilities.
 
-    classes_ : ndarray
-        The labels, sorted.
+    - ``classes_``: the labels, sorted.
 
     Examples
     --------
