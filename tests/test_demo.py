@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 pytest.importorskip("sklearn")
@@ -40,7 +41,15 @@ def test_a_quick_demo_trains_draws_and_compares(demo, backend, tmp_path):
     reached = re.search(r"held-out accuracy: ([\d.]+)% of 360 digits", done.stdout)
     assert reached and float(reached[1]) > (93 if backend == "c" else 60)
     assert "one pass (forward, backward, update of 32 rows)" in done.stdout
-    assert ("times as fast" in done.stdout) == (backend == "c")
+    assert ("the C core is" in done.stdout) == (backend == "c")
+    compiled = re.search(
+        r"compiled network on the held-out digits: ([\d.]+)%; ([\d.]+)% for scikit-learn's", done.stdout
+    )
+    assert compiled and float(compiled[1]) > (94 if backend == "c" else 50)
+    assert re.search(
+        r"one epoch, CPU time: eager [\d,]+ ms, compiled [\d,.]+ ms, scikit-learn's MLPClassifier", done.stdout
+    )
+    assert "checked: loss and gradients of a batch, compiled and eager, " in done.stdout
     assert ("reduced part" in done.stdout) == (backend == "python")
     assert re.search(r"loss=[\d.]+", done.stderr) and re.search(r"accuracy=[\d.]+%", done.stderr)
     header = (tmp_path / "digits.png").read_bytes()[:24]
@@ -98,6 +107,26 @@ def test_the_exit_code_says_whether_the_promise_was_kept(fg, capsys, reached, qu
 
     assert verdict(reached, quick, agrees) == code
     assert bool(capsys.readouterr().err) == bool(code)
+
+
+@pytest.mark.parametrize(
+    ("reached", "reduced", "agrees", "code"),
+    [(0.98, False, True, 0), (0.96, False, True, 1), (0.96, True, True, 0), (0.98, False, False, 1)],
+)
+def test_the_exit_code_covers_the_compiled_part(fg, capsys, reached, reduced, agrees, code):
+    from fastgrad.demo import compiled_verdict
+
+    assert compiled_verdict(reached, reduced, agrees) == code
+    assert bool(capsys.readouterr().err) == bool(code)
+
+
+def test_an_eager_pass_gives_the_compiled_gradient(fg):
+    from fastgrad import _contest
+
+    rows = np.random.default_rng(0).uniform(0.0, 1.0, (4, 3))
+    seconds, difference = _contest._eager(5, rows, np.array([0, 3, 9, 9]), seed=1, repeats=1)
+    assert seconds > 0.0
+    assert difference <= _contest.TOLERANCE
 
 
 def test_a_difference_between_backends_is_seen(fg):

@@ -33,6 +33,7 @@ _COMPILED = {
     **dict.fromkeys(("partial", "sparsity", "taylor", "total"), "calculus"),
     "History": "_history",
     "fit": "_fit",
+    "minimize": "_minimize",
     **dict.fromkeys(("get_num_threads", "set_num_threads"), "_threads"),
     **dict.fromkeys(("draw", "draw_dot"), "viz.draw"),
     "show": "viz.page",

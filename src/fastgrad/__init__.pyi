@@ -25,6 +25,7 @@ from ._functional import jvp as jvp
 from ._functional import value_and_grad as value_and_grad
 from ._functional import vjp as vjp
 from ._history import History as History
+from ._minimize import minimize as minimize
 from ._threads import get_num_threads as get_num_threads
 from ._threads import set_num_threads as set_num_threads
 from .calculus import check_grad as check_grad
