@@ -28,11 +28,11 @@ try:
     from sklearn.utils import check_random_state, gen_batches  # type: ignore[import-untyped]
     from sklearn.utils.multiclass import check_classification_targets  # type: ignore[import-untyped]
     from sklearn.utils.validation import check_is_fitted, validate_data  # type: ignore[import-untyped]
-except ImportError as error:
+except ImportError as _missing:
     raise ImportError(
-        f"fastgrad.sklearn needs scikit-learn 1.6 or later, and cannot import it ({error}): "
+        f"fastgrad.sklearn needs scikit-learn 1.6 or later, and cannot import it ({_missing}): "
         "pip install 'fastgrad[sklearn]'"
-    ) from error
+    ) from _missing
 
 from ._mlp import ACTIVATIONS, Adam, Network, initial, layers, network
 
