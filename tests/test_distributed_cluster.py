@@ -150,8 +150,6 @@ def test_apply_gives_what_the_function_gives(fg: ModuleType, distributed: Any, c
 
 
 def test_fit_has_the_bits_of_one_process(fg: ModuleType, distributed: Any, client: Any) -> None:
-    if not hasattr(fg, "fit"):
-        pytest.skip("there is no fit yet")
     runs = []
     for workers in (None, distributed.Workers(client)):
         model, _ = network(fg)
