@@ -7,7 +7,7 @@
 #include "linked.h"
 #include "reduce.h"
 
-#define FG_EXACT_ZMUL(x, y) zmul(x, y)
+#define FG_EXACT_ZMUL(x, y) masked_product(x, y)
 #define FG_FMA(x, y, w) ((x) * (y) + (w)) /* not every machine rounds once, and without an instruction it is slow */
 
 void fg_uniforms_init(const fg_code *code, double *uniforms)
@@ -18,7 +18,7 @@ void fg_uniforms_init(const fg_code *code, double *uniforms)
 /* ------------------------------------------------------------------------------------- instructions of many operands */
 
 /* The row zmul without a branch: which adjoints are zero nobody can foresee. */
-static inline double zmul(double x, double y)
+static inline double masked_product(double x, double y)
 {
     double z = x * y;
     uint64_t bits;

@@ -56,10 +56,10 @@ def _sum_partition(shipped: Shipped, call: _Call, place: _Place, *blocks: Any) -
         nodes = [Node(0, place.leaf, _sums(unpacked, call, blocks))]
     else:
         nodes = []
-        for level, index in aligned(place.first // CHUNK, -(-(place.first + place.rows) // CHUNK)):
-            start = (index << level) * CHUNK - place.first
+        for level, number in aligned(place.first // CHUNK, -(-(place.first + place.rows) // CHUNK)):
+            start = (number << level) * CHUNK - place.first
             rows = slice(start, start + (CHUNK << level))
-            nodes.append(Node(level, index, _sums(unpacked, call, [block[rows] for block in blocks])))
+            nodes.append(Node(level, number, _sums(unpacked, call, [block[rows] for block in blocks])))
     if any(np.isnan(node.sums).any() for node in nodes):
         _look_for_nan(shipped.name, call, place, blocks)
     used = unpacked.used()
@@ -74,7 +74,8 @@ def _sums(unpacked: Unpacked, call: _Call, blocks: Sequence[Any]) -> Floats:
         spread_out = np.zeros((1, len(unpacked.values)))
         spread_out[0, unpacked.used()] = gradients[leaf][0]
         gradients[leaf] = spread_out
-    return np.concatenate([value, *gradients], axis=1)[0]
+    sums: Floats = np.concatenate([value, *gradients], axis=1)[0]
+    return sums
 
 
 def _look_for_nan(function: str, call: _Call, place: _Place, blocks: Sequence[Any]) -> None:

@@ -58,7 +58,7 @@ class _Unpickler(pickle.Unpickler):
         super().__init__(file)
         self._values = values
 
-    def persistent_load(self, number: Any) -> Value:
+    def persistent_load(self, number: Any) -> Any:
         return self._values[number]
 
 

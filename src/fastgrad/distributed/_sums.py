@@ -15,10 +15,10 @@ from .._signature import Floats
 
 
 class Node(NamedTuple):
-    """The sum of the leaves from ``index * 2**level`` on."""
+    """The sum of the leaves from ``number * 2**level`` on."""
 
     level: int
-    index: int
+    number: int
     sums: Floats
 
 
@@ -30,7 +30,7 @@ class Piece(NamedTuple):
 
 
 def aligned(first: int, last: int) -> Iterator[tuple[int, int]]:
-    """Level and index of the fewest nodes that are the leaves from first to last, that one excluded."""
+    """Level and number of the fewest nodes that are the leaves from first to last, that one excluded."""
     while first < last:
         level = (last - first).bit_length() - 1
         while first % 2**level:
@@ -46,8 +46,8 @@ def join(pieces: Iterable[Piece]) -> Piece:
     for piece in pieces:
         used |= piece.used
         for node in piece.nodes:
-            while nodes and node.index % 2 and nodes[-1][:2] == (node.level, node.index - 1):
-                node = Node(node.level + 1, node.index // 2, nodes.pop().sums + node.sums)
+            while nodes and node.number % 2 and nodes[-1][:2] == (node.level, node.number - 1):
+                node = Node(node.level + 1, node.number // 2, nodes.pop().sums + node.sums)
             nodes.append(node)
     return Piece(tuple(nodes), used)
 

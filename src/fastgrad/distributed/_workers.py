@@ -70,8 +70,9 @@ class Workers:
         --------
         >>> import numpy as np
         >>> import fastgrad as fg
+        >>> from fastgrad import distributed
         >>> w = fg.Value(3.0)
-        >>> Workers().sum_grad(fg.compile(lambda x: w * x), np.array([1.0, 2.0]))
+        >>> distributed.Workers().sum_grad(fg.compile(lambda x: w * x), np.array([1.0, 2.0]))
         (9.0, array([3.]))
         """
         from_array = dask("dask.array").from_array
