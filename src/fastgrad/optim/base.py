@@ -60,6 +60,7 @@ class Optimizer:
         self.initial_lr: float | None = None  # before a schedule changed it
         for setting, check in self.settings.items():
             setattr(self, setting, check(f"{name}({setting})", settings[setting]))
+        self._numbers = np.empty((2, len(self.parameters)))  # new memory would cost more than the sums
         self._kept = {array: np.zeros(len(self.parameters)) for array in self.kept}
 
     def step(self) -> None:
@@ -74,7 +75,7 @@ class Optimizer:
         >>> x.data
         0.5
         """
-        data, grad = np.empty((2, len(self.parameters)))
+        data, grad = self._numbers
         module.gather_data(self.parameters, data)
         module.gather_grads(self.parameters, grad)
         self.update(data, grad)
