@@ -8,7 +8,7 @@
 #define FG_INV_LN2 1.4426950408889634
 #define FG_LN2_HIGH 0.6931471805598903 /* 42 bits: its products with whole numbers of 11 bits are exact */
 #define FG_LN2_LOW 5.497923018708371e-14
-#define FG_EXP_OVERFLOW 710.0     /* beyond these exp(x) is infinite, and less than half of the least double */
+#define FG_EXP_OVERFLOW 710.0      /* beyond these exp(x) is infinite, or less than half of the least double */
 #define FG_EXP_UNDERFLOW (-746.0)
 #define FG_EXPM1_SMALL 1e-300
 #define FG_EXPM1_MINUS_ONE (-40.0) /* below it expm1 rounds to -1 */
@@ -61,30 +61,29 @@ static FG_INLINE double fg_scale(double p, double shifted)
 
 static FG_INLINE double fg_exp(double x)
 {
-    x = x > FG_EXP_OVERFLOW ? FG_EXP_OVERFLOW : x;
-    x = x < FG_EXP_UNDERFLOW ? FG_EXP_UNDERFLOW : x;
     struct fg_reduced r = fg_reduce(x, 0.0, 2.0 * FG_BIAS);
-    return fg_scale(r.high + fg_exp_tail(r), r.shifted);
+    double y = fg_scale(r.high + fg_exp_tail(r), r.shifted);
+    y = x < FG_EXP_UNDERFLOW ? 0.0 : y;
+    return x > FG_EXP_OVERFLOW ? INFINITY : y;
 }
 
 /* 2**k (1 + p) - 1, all in halves, for 2**1024 is no double. Where x is so small that its half might not be a double,
  * expm1(x) is x. */
 static FG_INLINE double fg_expm1(double x)
 {
-    double clamped = x > FG_EXP_OVERFLOW ? FG_EXP_OVERFLOW : x;
-    clamped = clamped < FG_EXPM1_MINUS_ONE ? FG_EXPM1_MINUS_ONE : clamped;
-    struct fg_reduced r = fg_reduce(clamped, 0.0, FG_BIAS - 1.0);
+    struct fg_reduced r = fg_reduce(x, 0.0, FG_BIAS - 1.0);
     double power = fg_power_of_two(r.shifted), less = power - 0.5, n = fma(power, r.high, less);
     double lost = power - less - 0.5; /* where the power is large */
     double y = 2.0 * (n + fma(power, fg_expm1_tail(r), fma(power, r.high, less - n) + lost));
-    return fg_magnitude(x) < FG_EXPM1_SMALL ? x : y;
+    y = fg_magnitude(x) < FG_EXPM1_SMALL ? x : y;
+    y = x < FG_EXPM1_MINUS_ONE ? -1.0 : y;
+    return x > FG_EXP_OVERFLOW ? INFINITY : y;
 }
 
 /* tanh(x) = n / (n + 2), where n = exp(2 x) - 1 = 2**k (exp(r) - 1) + (2**k - 1), for x >= 0; its sign apart. */
 static FG_INLINE double fg_tanh(double x)
 {
     double a = fg_magnitude(x);
-    a = a > FG_TANH_ONE ? FG_TANH_ONE : a;
     struct fg_reduced r = fg_reduce(2.0 * a, 0.0, FG_BIAS);
     double power = fg_power_of_two(r.shifted), tail = fg_expm1_tail(r), less = power - 1.0, more = power + 1.0;
     struct fg_pair n = {fma(power, r.high, less), 0.0}, d = {fma(power, r.high, more), 0.0};
@@ -92,7 +91,8 @@ static FG_INLINE double fg_tanh(double x)
     d.low = fma(power, tail, fma(power, r.high, more - d.high));
     double inverse = 1.0 / (d.high + d.low), q = (n.high + n.low) * inverse;
     q = fma(fg_remainder(q, n, d), inverse, q);
-    return fg_with_sign(a > FG_TANH_NEAR_ONE ? fma(-2.0, inverse, 1.0) : q, x);
+    q = a > FG_TANH_NEAR_ONE ? fma(-2.0, inverse, 1.0) : q;
+    return fg_with_sign(a > FG_TANH_ONE ? 1.0 : q, x);
 }
 
 #endif
