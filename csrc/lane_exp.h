@@ -15,7 +15,7 @@
 #define FG_TANH_NEAR_ONE 10.0      /* beyond it tanh is 1 - 2 / (n + 2) to a double's precision */
 #define FG_TANH_ONE 22.0           /* beyond it tanh rounds to 1 */
 
-/* r = high + low: high is exact, and low so small that its rounding is nothing. The bits of `shifted` end in k + bias. */
+/* r = high + low: high is exact, low so small that its rounding is nothing. The bits of `shifted` end in k + bias. */
 struct fg_reduced {
     double high, low, shifted;
 };

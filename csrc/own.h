@@ -1,7 +1,7 @@
 /* Our own functions for code that is compiled for all machines of an architecture, also for those that do not multiply
- * and add in one instruction. There the compiler makes a call of each fma(). So these functions are not inlined there but
- * called as a whole: fg_fused_NAME, from own_fused.c, has the instruction, and fg_plain_NAME, from own_plain.c, gives the
- * same bits on the machines that lack it. */
+ * and add in one instruction. There the compiler makes a call of each fma(). So these functions are not inlined there
+ * but called as a whole: fg_fused_NAME, from own_fused.c, has the instruction, and fg_plain_NAME, from own_plain.c, gives
+ * the same bits on the machines that lack it. */
 #ifndef FG_OWN_H
 #define FG_OWN_H
 
