@@ -180,3 +180,21 @@ def program_of(recording: Any) -> Program:
 
 def graph_program(fg: ModuleType, graph: Graph) -> Program:
     return program_of(recorded(fg, lambda leaves: evaluate(fg, graph, leaves), graph.inputs))
+
+
+def parts_total(terms: Sequence[float]) -> float:
+    """The sum in the order of csrc/reduce.h: eight interleaved parts."""
+    p = [0.0] * 8
+    for i, term in enumerate(terms):
+        p[i % 8] += term
+    return ((p[0] + p[4]) + (p[2] + p[6])) + ((p[1] + p[5]) + (p[3] + p[7]))
+
+
+def sum_over_rows(column: Sequence[float]) -> float:
+    """The sum in the order of csrc/run.c: chunks of 1,024 rows, split at the largest power of two of them."""
+    if len(column) <= 1024:
+        return parts_total(column)
+    half = 1024
+    while 2 * half < len(column):
+        half *= 2
+    return sum_over_rows(column[:half]) + sum_over_rows(column[half:])

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from backends import Make, implementation, make, make_c, run, same_bits
-from programs import Maker
+from programs import Maker, sum_over_rows
 
 from fastgrad._rules import OPCODES
 
@@ -67,18 +67,12 @@ def test_rows_that_leave_are_marked(make: Make) -> None:
 
 
 def test_sums_over_rows_have_one_order(make: Make) -> None:
-    def parts(terms: np.ndarray[Any, Any]) -> float:
-        p = [0.0] * 8
-        for i, term in enumerate(terms.tolist()):
-            p[i % 8] += term
-        return ((p[0] + p[4]) + (p[2] + p[6])) + ((p[1] + p[5]) + (p[3] + p[7]))
-
     program = shifted_sum(make)
     for rows in (1, 9, 1024, 1025, 30_000):
         x = np.sin(np.arange(float(rows)))[:, None] * 1e3
         each, total = np.empty((rows, 3)), np.empty((1, 3))
         program.code([True, False]).run([x, np.array([[0.1]])], [each])
-        expected = [parts(np.array([parts(c[i : i + 1024]) for i in range(0, rows, 1024)])) for c in each.T]
+        expected = [sum_over_rows(column.tolist()) for column in each.T]
         for threads, lanes in ((1, 0), (2, 64), (3, 8)):
             code = program.code([True, False], sum=True, lanes=lanes)
             code.run([x, np.array([[0.1]])], [total], threads=threads)

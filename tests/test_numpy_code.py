@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
-from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
@@ -20,10 +18,12 @@ from programs import (
     graph_program,
     graphs,
     hidden_root,
+    parts_total,
     program_of,
     recorded,
     run,
     same,
+    sum_over_rows,
     tame,
     value_and_gradient,
 )
@@ -72,11 +72,6 @@ def test_captured_values_are_inputs_behind_the_others(fg: ModuleType) -> None:
     assert pytest.approx(np.array(expected), rel=1e-15) == out.T
 
 
-def total(terms: Sequence[float]) -> float:
-    parts = [functools.reduce(lambda a, b: a + b, terms[k::8], 0.0) for k in range(8)]
-    return ((parts[0] + parts[4]) + (parts[2] + parts[6])) + ((parts[1] + parts[5]) + (parts[3] + parts[7]))
-
-
 @pytest.mark.parametrize("rows", [0, 1, 7, 8, 1023, 1024, 1025, 4096, 5000, 9 * 1024 + 3])
 @pytest.mark.parametrize("lanes", [0, 8, 64])
 def test_sums_over_rows_have_their_fixed_order(rows: int, lanes: int) -> None:
@@ -87,8 +82,7 @@ def test_sums_over_rows_have_their_fixed_order(rows: int, lanes: int) -> None:
     out = np.full((1, 3), np.nan)
     program.code([True, False], sum=True, lanes=lanes).run([data[:, np.newaxis], np.array([[0.1]])], [out])
     columns = [(data * 0.1).tolist(), data.tolist(), [0.1] * rows]
-    chunked = [total([total(column[i : i + 1024]) for i in range(0, rows, 1024)]) for column in columns]
-    assert same(out[0], chunked)
+    assert same(out[0], [sum_over_rows(column) for column in columns])
 
 
 def test_rows_that_left_are_not_in_the_sum() -> None:
@@ -139,7 +133,7 @@ def test_memory_stays_bounded_where_a_program_is_long() -> None:
     assert long.code([True]).stats()["working_set"] <= 1 << 25
     data = np.linspace(-1, 1, 1500)
     chain = list(itertools.accumulate(range(3000), lambda v, _: np.sin(v), initial=data))
-    expected = [total(list(column)) for column in np.array(chain).T.tolist()]
+    expected = [parts_total(column) for column in np.array(chain).T.tolist()]
     assert run(long, data)[:, 0] == pytest.approx(expected, rel=1e-13)
 
 

@@ -41,16 +41,16 @@ def dask(name: str) -> Any:
 def _pickler(file: io.BytesIO, values: dict[Value, int]) -> Any:
     cloudpickle = dask("cloudpickle")
 
-    class Pickler(cloudpickle.Pickler):  # type: ignore[misc, name-defined]
-        def persistent_id(self, thing: Any) -> int | None:
-            return values.setdefault(thing, len(values)) if isinstance(thing, Value) else None
+    def persistent_id(pickler: Any, thing: Any) -> int | None:
+        return values.setdefault(thing, len(values)) if isinstance(thing, Value) else None
 
-        def reducer_override(self, thing: Any) -> Any:
-            if isinstance(thing, Compiled) and thing._method_of is None:
-                return _restored, (state_of(thing), *_code_of(thing, cloudpickle.list_registry_pickle_by_value()))
-            return super().reducer_override(thing)
+    def reducer_override(pickler: Any, thing: Any) -> Any:
+        if isinstance(thing, Compiled) and thing._method_of is None:
+            return _restored, (state_of(thing), *_code_of(thing, cloudpickle.list_registry_pickle_by_value()))
+        return cloudpickle.Pickler.reducer_override(pickler, thing)
 
-    return Pickler(file)
+    methods = {"persistent_id": persistent_id, "reducer_override": reducer_override}
+    return type("Pickler", (cloudpickle.Pickler,), methods)(file)
 
 
 class _Unpickler(pickle.Unpickler):
