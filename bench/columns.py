@@ -261,6 +261,7 @@ class CasadiGcc(Casadi):
     """CasADi's C code, compiled by gcc; its time to prepare holds the compiler's."""
 
     gcc = True
+    cannot = frozenset({"west"})  # gcc takes more than four minutes for it
 
 
 class Heyoka(Column):
