@@ -356,3 +356,12 @@ def test_interrupt(fg: ModuleType) -> None:
         signal.signal(signal.SIGALRM, before)
     assert time.perf_counter() - start < 5.0
     assert np.array_equal(f(x[:10]), expected)
+
+
+@pytest.mark.parametrize(
+    "use", [lambda x: x[0] * 2.0, lambda x: 2.0 * sum(x), lambda x: len(x) * x[0], lambda x: max(*x)]
+)
+def test_a_number_taken_for_an_array_is_told_of_signatures(fg: ModuleType, use: Any) -> None:
+    with pytest.raises(fg.TracingError, match=r"test_compile_errors\.py:\d+: .*\(n\)->\(\)"):
+        fg.compile(use)([1.0, 2.0])
+    assert fg.compile(use, "(n)->()")([1.0, 2.0]) is not None

@@ -247,6 +247,17 @@ def endless_recursion(name: str, depth: int) -> RecursionError:
     )
 
 
+def no_array(error: TypeError) -> TracingError:
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}: " if place is not None else ""
+    return TracingError(
+        f"{where}{error}: an argument is one number, unless a signature says that it is an array, as in "
+        'fg.compile(f, signature="(n)->()") for a function of one vector'
+    )
+
+
 def no_function(name: str, why: str) -> RuntimeError:
     return RuntimeError(
         f"{name} meets arguments that it has no recording for, and cannot record: {why}; call it with arguments of "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -38,10 +39,18 @@ def record(refill: Refill, numbers: Sequence[float], shapes: Sequence[Shape], re
     values = module.start_recording(numbers)
     try:
         recording: Recording = module.finish_recording(results.take(refill(as_leaves(values, shapes))))
-    except BaseException:
+    except BaseException as error:
         module.abandon_recording()
+        if isinstance(error, TypeError) and _NO_ARRAY.search(str(error)):
+            raise _errors.no_array(error) from error
         raise
     return recording
+
+
+#: What Python says of a Value that is taken for an array or a list.
+_NO_ARRAY = re.compile(
+    r"Value' object is not (subscriptable|iterable)$|Value' has no len\(\)$|must be an iterable, not \S*Value$"
+)
 
 
 class Results:
