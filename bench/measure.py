@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from workloads import STEPS, WORKLOADS, Chain, Powers, Program, kits
+from workloads import STEPS, WORKLOADS, Chain, Kit, Powers, Program, kits
 
 SAMPLE_NS = 20_000_000  # long enough to hold some reclaims of the tape and some collections
 VALUE_TOLERANCE, GRADIENT_TOLERANCE = 1e-12, 1e-9
@@ -178,9 +178,14 @@ def assert_close(columns: dict[str, list[float]], tolerance: float) -> None:
             raise AssertionError(f"{column} differs from {first} by {worst:.3g}, more than {allowed:.3g}")
 
 
+def kit_of(column: str) -> Kit:
+    """Return the kit of a column, without importing the libraries of others, which would be in the memory as well."""
+    return kits(full=False).get(column) or kits()[column]
+
+
 def node_bytes(column: str, operations: int) -> dict[str, float]:
     """Return resident bytes per node of a chain whose temporaries are dropped, after its backward run."""
-    kit = kits()[column]
+    kit = kit_of(column)
     Chain(kit, 1000).forward().backward()
     before = status("VmRSS")
     result = Chain(kit, operations).forward()
@@ -190,7 +195,7 @@ def node_bytes(column: str, operations: int) -> dict[str, float]:
 
 def value_bytes(column: str, operations: int) -> dict[str, float]:
     """Return resident bytes per `Value` that is kept, its node included."""
-    x = kits()[column].number(1.0)
+    x = kit_of(column).number(1.0)
     kept = [x + x] * operations
     before = status("VmRSS")
     for i in range(operations):
@@ -200,7 +205,7 @@ def value_bytes(column: str, operations: int) -> dict[str, float]:
 
 def peak(column: str, operations: int) -> dict[str, float]:
     """Return the peak resident bytes of this process after a forward and a backward run on a deep chain."""
-    Powers(kits()[column], operations).forward().backward()
+    Powers(kit_of(column), operations).forward().backward()
     return {"median": status("VmHWM")}
 
 
