@@ -208,8 +208,8 @@ def test_entry_answers_plain_calls(plain: Any) -> None:
     value, gradient = plain(2.0, b)
     assert type(value) is float and value == 11.0
     assert type(gradient) is np.ndarray and gradient.tolist() == [2.0, 1.0] and gradient.flags.owndata
-    assert plain(-2, b)[0] == -1.0
-    assert plain.calls == 2
+    assert plain(-2, b)[0] == plain(np.float64(-2.0), b)[0] == -1.0
+    assert plain.calls == 3
     assert plain(2.0, b)[1] is not gradient
 
 
@@ -220,7 +220,7 @@ def test_entry_answers_plain_calls(plain: Any) -> None:
         (2.0,),
         (2.0, np.ones(2), 1.0),
         (True, np.ones(2)),
-        (np.float64(1.0), np.ones(2)),
+        (np.float32(1.0), np.ones(2)),
         (10**400, np.ones(2)),
         (1.0, [1.0, 2.0]),
         (1.0, np.ones(3)),
@@ -239,6 +239,18 @@ def test_entry_leaves_all_other_calls_alone(arguments: tuple[Any, ...], plain: A
     assert all(a is b for a, b in zip(got[1], arguments, strict=True))
     assert plain(1.0, b=np.ones(2))[2].keys() == {"b"}
     assert plain.calls == 0
+
+
+@pytest.mark.parametrize("argnums", [None, 1, "x", (0, "x"), (1,)])
+def test_entry_answers_for_the_argnums_that_it_was_set_to(argnums: Any, entry: Any, make_c: Make) -> None:
+    called = entry(lambda *args, **kwargs: ("slow", args, kwargs))
+    code = polynomial(make_c).with_outputs([0]).code([False] * 3)
+    called.set(code, ((3,),), ((),), 0, argnums)
+    x = np.ones(3)
+    assert type(called(x, argnums=argnums)) is float
+    assert (type(called(x)) is float) == (argnums is None)
+    for others in ({"argnums": 0}, {"argnums": True}, {"argnums": [1]}, {"out": x}, {"argnums": argnums, "out": x}):
+        assert called(x, **others) == ("slow", (x,), others)
 
 
 def test_entry_arranges_results(entry: Any, make_c: Make) -> None:

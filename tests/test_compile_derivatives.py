@@ -35,6 +35,67 @@ def exact_derivative(orders: tuple[int, int, int], point: Any) -> float:
         return float(mpmath.diff(exactly, tuple(map(float, point)), orders))
 
 
+# ------------------------------------------------------------------------------------------------ calls that come again
+
+REQUESTS: list[tuple[str, dict[str, Any]]] = [
+    ("value", {}),
+    *(
+        (kind, {"argnums": n})
+        for kind in ("grad", "value_and_grad", "hessian")
+        for n in (None, 0, "x", (1, 0), (0,), [0])
+    ),
+    *((kind, {"argnums": 0}) for kind in ("hvp", "jvp", "sum_grad")),
+    ("vjp", {"argnums": "y"}),
+]
+
+
+def asked(f: Any, request: tuple[str, dict[str, Any]], x: Any, y: Any) -> Any:
+    kind, options = request
+    extra = {"hvp": (np.cos(x),), "jvp": (np.sin(x),), "vjp": (np.tanh(y),)}.get(kind, ())
+    return (f if kind == "value" else getattr(f, kind))(x, y, *extra, **options)
+
+
+@pytest.mark.parametrize("rows", [(), (3,), (1,)])
+def test_a_call_that_comes_again_gets_the_same_answer(rows: tuple[int, ...], fg: ModuleType) -> None:
+    def f(x: Any, y: Any) -> Any:
+        product = fg.sum([a * fg.exp(-a * y) for a in x])
+        return product if product < 2.0 else y * product
+
+    def together(answer: Any) -> list[float]:
+        parts = answer if isinstance(answer, tuple) else (answer,)
+        return [number for part in parts for number in (together(part) if isinstance(part, tuple) else np.ravel(part))]
+
+    draw = np.random.default_rng(8)
+    often = fg.compile(f, "(3),()->()")
+    for _ in range(4):
+        x, y = draw.uniform(-1.0, 1.5, (*rows, 3)), draw.uniform(0.1, 1.0, rows)
+        y = y if rows else draw.choice([float, np.float64])(y)
+        for request in REQUESTS * 2:
+            once = asked(fg.compile(f, "(3),()->()"), request, x, y)
+            assert together(asked(often, request, x, y)) == together(once), request
+
+
+def test_argnums_that_change_between_calls_are_seen(fg: ModuleType) -> None:
+    f = fg.compile(lambda x, y: x * y * y)
+    which: list[Any] = [0]
+    for _ in range(2):
+        assert f.grad(2.0, 3.0, argnums=which) == (9.0,)
+    which[0] = 1
+    assert f.grad(2.0, 3.0, argnums=which) == (12.0,)
+    assert [f.grad(2.0, 3.0, argnums=n) for n in (0, 1, "x", "y", 0, 0)] == [9.0, 12.0, 9.0, 12.0, 9.0, 9.0]
+    with pytest.raises(ValueError, match="argnums"):
+        f.grad(2.0, 3.0, argnums=2)
+
+
+def test_parameters_that_turn_up_later_are_in_the_next_answer(fg: ModuleType) -> None:
+    w = fg.Value(5.0)
+    f = fg.compile(lambda x: x if x > 0.0 else w * x)
+    for _ in range(3):
+        assert [np.size(part) for part in f.grad(2.0, argnums=("x", "parameters"))] == [1, 0]
+    f(-1.0)
+    assert f.grad(2.0, argnums=("x", "parameters"))[1].tolist() == [0.0]
+
+
 # ------------------------------------------------------------------------------------------------------ values
 
 

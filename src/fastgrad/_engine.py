@@ -161,7 +161,7 @@ class Engine:
     def _answer(
         self, kind: str, args: Sequence[Any], kwargs: dict[str, Any], argnums: Any = None, out: Any = None
     ) -> Any:
-        key = None if out is not None or KINDS[kind].extra else self._key(kind, args, kwargs, argnums)
+        key = None if out is not None else self._key(kind, args, kwargs, argnums)
         repeat = self._repeats.find(key)
         # A recording has to see the parameters, or it would keep their data and lose their gradients.
         if repeat is not None and not (self.subject.parameters and module.is_recording()):
@@ -199,9 +199,9 @@ class Engine:
             question = read.case.question(question.kind, argnums)  # parameters have turned up meanwhile
         space = question.answer
         self._repeats.remember(key, read.case, question, read.arrays, call, shape)
-        if shape == () and argnums is None and read.case.positional and path is not None and not path.parameters:
+        if shape == () and read.case.positional and not (path is None or path.parameters or question.parameter_leaves):
             code = path.codes[question, call.batched, False]
-            self.singles[question.kind].remember(path, code, read.shapes, space.shapes, space.structure)
+            self.singles[question.kind].remember(path, code, read.shapes, space, argnums)
         return _results(space, arrays)
 
     def _fill(self, read: Read, question: Question, argnums: Any, out: Any) -> Any:

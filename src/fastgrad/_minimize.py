@@ -104,6 +104,7 @@ class _Objective:
         else:
             raise TypeError(f"fg.minimize(f): expected a function, got {type(f).__name__} {f!r}")
         self._shape = start.shape
+        self._has_rows = False
 
     def _at(self, x: Floats) -> tuple[Any, ...]:
         return (x.reshape(self._shape) if self._shape else x.item(), *self._args)
@@ -112,7 +113,8 @@ class _Objective:
         return float(np.sum(self._f(*self._at(x))))
 
     def value_and_grad(self, x: Floats) -> tuple[float, Floats]:
-        value, gradient = self._f.sum_grad(*self._at(x), argnums=0)
+        ask = self._f.sum_grad if self._has_rows else self._f.value_and_grad
+        value, gradient = ask(*self._at(x), argnums=0)
         return value, np.ravel(gradient)
 
     def hessp(self, x: Floats, vector: Floats) -> Floats:
@@ -128,6 +130,7 @@ class _Objective:
     def check(self, x: Floats, gradient: bool) -> None:
         """Raise if nothing can be minimised from here."""
         results = _one_number(self._f(*self._at(x)), np.ndarray)
+        self._has_rows = np.ndim(results) > 0
         if np.size(results) == 0:
             raise ValueError("fg.minimize(args): the batch is empty: there are no rows to sum over")
         value, slope = self.value_and_grad(x) if gradient else (self.value(x), np.zeros(0))

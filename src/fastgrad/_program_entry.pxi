@@ -1,6 +1,9 @@
 # The single-row path: a callable with next to nothing between the call and the C core. Part of _program.pyx.
 
 
+cdef object float64 = np.float64
+
+
 cdef struct shape_of:
     int dimensions
     Py_ssize_t first  # of its lengths in Entry.lengths
@@ -10,11 +13,12 @@ cdef struct shape_of:
 cdef class Entry:
     """A function that answers plain calls by itself, and leaves the others to ``slow``.
 
-    Plain is a call with exactly as many positional arguments as were said and no others, each an exact float or int where
-    the shape is (), and else an exact ndarray of that shape: C-contiguous, native, aligned float64.
+    Plain is a call with exactly as many positional arguments as were said, each a float, float64 or int (not of a subclass)
+    where the shape is (), and else an exact ndarray of that shape: C-contiguous, native, aligned float64; and with no others
+    but ``argnums``, which is to be the one that was said.
     """
 
-    cdef object slow, result
+    cdef object slow, result, argnums
     cdef Code code
     cdef shape_of *shapes  # of the arguments, then of the outputs
     cdef cnp.npy_intp *lengths
@@ -37,11 +41,11 @@ cdef class Entry:
         self.arguments = -1
         self.calls = 0
 
-    def set(self, Code code not None, tuple arguments, tuple outputs, result):
+    def set(self, Code code not None, tuple arguments, tuple outputs, result, argnums=None):
         """Answer plain calls by this code, whose inputs all are uniform.
 
         ``arguments`` and ``outputs`` are shapes. ``result`` says what is returned: the number of an output, or a tuple of
-        such. An output of shape () is a float, any other a new array.
+        such. An output of shape () is a float, any other a new array. ``argnums`` is nothing that can be changed.
         """
         cdef fg_code *it = &code.code
         self.clear()
@@ -51,7 +55,7 @@ cdef class Entry:
         check_numbers("arguments", arguments, it.inputs)
         check_numbers("outputs", outputs, it.outputs - it.guards)
         check_result(result, len(outputs))
-        self.result, self.is_flat = result, result == tuple(range(len(outputs)))
+        self.result, self.is_flat, self.argnums = result, result == tuple(range(len(outputs))), argnums
         self.code, self.arguments, self.outputs = code, len(arguments), len(outputs)
 
     cdef set_shapes(self, tuple shapes):
@@ -70,7 +74,7 @@ cdef class Entry:
             first += len(shape)
 
     def __call__(self, *args, **kwargs):
-        if len(args) != self.arguments or kwargs:
+        if len(args) != self.arguments or not self.asks_the_same(kwargs):
             return self.slow(*args, **kwargs)
         cdef Code code = self.code
         cdef double *place = code.uniforms + code.code.constants
@@ -78,21 +82,31 @@ cdef class Entry:
         cdef Py_ssize_t i
         for i in range(self.arguments):
             if not self.takes(<object>PyTuple_GET_ITEM(args, i), i, place):
-                return self.slow(*args)
+                return self.slow(*args, **kwargs)
             place += self.shapes[i].size
         fg_run_uniform(&code.code, code.uniforms)
         if code.expected_size and not code.takes_path():
-            return self.slow(*args)
+            return self.slow(*args, **kwargs)
         self.give(code, made)
         self.calls += 1
         return made if self.is_flat else arranged(self.result, made)
+
+    cdef bint asks_the_same(self, dict kwargs):
+        if not kwargs:
+            return self.argnums is None
+        if len(kwargs) > 1 or "argnums" not in kwargs:
+            return False
+        given = kwargs["argnums"]
+        if given is self.argnums:
+            return True
+        return type(given) is type(self.argnums) and type(given) in (int, str) and given == self.argnums
 
     cdef bint takes(self, object given, Py_ssize_t i, double *place):
         """Put an argument into its place, if it is plain. This runs no code of anybody's."""
         cdef shape_of *shape = &self.shapes[i]
         cdef int k
         if shape.dimensions == 0:
-            if PyFloat_CheckExact(given):
+            if PyFloat_CheckExact(given) or type(given) is float64:  # which is a subclass, with its double in the same place
                 place[0] = PyFloat_AS_DOUBLE(given)
                 return True
             return PyLong_CheckExact(given) and is_double(given, place)

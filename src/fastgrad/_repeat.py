@@ -36,9 +36,11 @@ class Repeat(NamedTuple):
 
     def run(self, args: Sequence[Any], outputs: list[Floats]) -> bool:
         """Fill the outputs; return whether all rows took the path."""
-        arrays = [np.array(given) if type(given) is float else given for given in args]
+        arrays = [given if type(given) is np.ndarray else np.array(given) for given in args]
         matrices = [array.reshape(shape) for array, shape in zip(arrays, self.matrices, strict=True)]
-        left = self.path.run(self.code, Call(self.rows, matrices, [], self.batched), [], outputs)
+        count = len(self.case.sizes)
+        call = Call(self.rows, matrices[:count], matrices[count:], self.batched)
+        left = self.path.run(self.code, call, self.question.extra_matrices(self.path, call.extra), outputs)
         if left is not None and left.any():
             return False
         self.path.rows += self.rows
@@ -67,7 +69,8 @@ class Repeats:
         summed: bool = False,
     ) -> None:
         """Remember a call that has a key, if all its rows took one path, the only one, and no array was repeated."""
-        as_they_are = all(a.size == matrix.size for a, matrix in zip(arrays, call.arguments, strict=False))
+        matrices = [*call.arguments, *call.extra]
+        as_they_are = all(a.size == matrix.size for a, matrix in zip(arrays, matrices, strict=True))
         if key is None or len(case.paths) != 1 or not as_they_are:
             return
         code = case.paths[0].codes.get((question, call.batched, summed))
@@ -75,7 +78,7 @@ class Repeats:
             return
         if len(self._known) >= _MOST_REPEATS:
             self._known.clear()
-        shapes = tuple(matrix.shape for matrix in call.arguments)
+        shapes = tuple(matrix.shape for matrix in matrices)
         self._known[key] = Repeat(case, question, case.paths[0], code, shape, call.rows, shapes, call.batched)
 
 
@@ -90,7 +93,7 @@ def key_of(kind: str, args: Sequence[Any], argnums: Any, summed: bool = False) -
             if given.dtype is not _FLOAT64 or not given.flags.aligned:
                 return None
             key.append(given.shape)
-        elif type(given) is float:
+        elif type(given) is float or type(given) is np.float64:
             key.append(None)
         else:
             return None

@@ -7,9 +7,13 @@ from itertools import count
 from typing import Any
 
 from ._backend import program
+from ._derivatives import Space
 from ._paths import Path
 from ._signature import Shape
 from ._structure import Structure
+
+#: Of argnums: a list may have others in it at the next call.
+_UNCHANGING = (type(None), int, str, tuple)
 
 
 class _Entry:
@@ -23,7 +27,9 @@ class _Entry:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._slow(*args, **kwargs)
 
-    def set(self, code: Any, arguments: tuple[Shape, ...], outputs: tuple[Shape, ...], result: Any) -> None:
+    def set(
+        self, code: Any, arguments: tuple[Shape, ...], outputs: tuple[Shape, ...], result: Any, argnums: Any
+    ) -> None:
         """Do nothing."""
 
 
@@ -35,14 +41,12 @@ class SingleRow:
         self._path: Path | None = None
         self._counted = 0
 
-    def remember(
-        self, path: Path, code: Any, arguments: Sequence[Shape], outputs: Sequence[Shape], result: Structure
-    ) -> None:
+    def remember(self, path: Path, code: Any, arguments: Sequence[Shape], answer: Space, argnums: Any) -> None:
         """Answer calls with plain floats and arrays of these shapes by this code, as long as its guards hold."""
         self.count()
-        numbers = _numbers(result, count())
-        if numbers is not None:
-            self.entry.set(code, tuple(arguments), tuple(outputs), numbers)
+        numbers = _numbers(answer.structure, count())
+        if numbers is not None and type(argnums) in _UNCHANGING:
+            self.entry.set(code, tuple(arguments), answer.shapes, numbers, argnums)
             self._path, self._counted = path, 0
 
     def count(self) -> None:
