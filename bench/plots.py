@@ -64,6 +64,21 @@ def draw_compiled(results: dict[str, Figures], columns: Sequence[str], folder: P
     save(figure, folder / "compiled")
 
 
+def draw_contests(times: dict[str, float], folder: Path) -> None:
+    """Draw the rivals' times as multiples of fastgrad's."""
+    figure, axes = plt.subplots(figsize=(8, 0.24 * len(times) + 1.0), layout="constrained")
+    places = range(len(times))
+    axes.barh(places, [time - 1.0 for time in times.values()], left=1.0, color="#1f77b4")
+    for place, time in zip(places, times.values(), strict=True):
+        axes.annotate(f" {time:.3g} ", (max(time, 1.0), place), va="center", fontsize=7)
+    axes.axvline(1.0, color="#555555", lw=0.8)
+    axes.set(xscale="log", xlabel="time, in multiples of fastgrad's; to the right is slower")
+    axes.set_yticks(places, [label.replace("`", "") for label in times])
+    axes.invert_yaxis()
+    axes.grid(axis="x", alpha=0.3)
+    save(figure, folder / "contests")
+
+
 def save(figure: Figure, path: Path) -> None:
     """Save a figure in both formats, without the date, so that equal figures make equal files."""
     figure.savefig(path.with_suffix(".png"), dpi=150, metadata={"Software": None})

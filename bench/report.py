@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import compiled_table
+import contests
 from measure import GRADIENT_TOLERANCE, VALUE_TOLERANCE, Figures, isolated
-from plots import draw_compiled, draw_relative, draw_scaling
+from plots import draw_compiled, draw_contests, draw_relative, draw_scaling
 from tables import cell, markdown
 from tqdm import tqdm
 from workloads import COLUMNS, SIZES
@@ -145,10 +146,16 @@ def scaling_table(results: dict[Row, Figures]) -> list[str]:
     return markdown(["operations", *columns], lines)
 
 
+PACKAGES = (
+    *("numpy", "scipy", "scikit-learn", "dask", "fastgrad", "micrograd"),
+    *("torch", "jax", "casadi", "heyoka", "drjit"),
+)
+
+
 def machine() -> str:
     """Return the processor, the interpreter and the versions that the figures belong to."""
     parts = [f"{processor()}, {os.cpu_count()} logical cores, {platform.system()}; CPython {platform.python_version()}"]
-    for package in ("numpy", "scipy", "fastgrad", "micrograd", "torch", "jax", "casadi", "heyoka", "drjit"):
+    for package in PACKAGES:
         with suppress(importlib.metadata.PackageNotFoundError):
             parts.append(f"{package} {importlib.metadata.version(package)}")
     return ", ".join(parts)
@@ -172,7 +179,7 @@ fastgrad to Python floats, the median of pairs of neighbouring turns; floats com
 rows it pays for forward, backward and update."""
 
 
-def section(results: dict[Row, Figures], compiled: compiled_table.Results) -> str:
+def section(results: dict[Row, Figures], compiled: compiled_table.Results, held: contests.Results) -> str:
     """Return the generated part of the README."""
     blocks = [
         "### Eager",
@@ -185,6 +192,9 @@ def section(results: dict[Row, Figures], compiled: compiled_table.Results) -> st
         "### Compiled",
         *compiled_table.blocks(compiled),
         "![Time relative to fastgrad](docs/plots/compiled.svg)",
+        "### Training, and in other libraries",
+        *contests.blocks(held),
+        "![Time relative to fastgrad](docs/plots/contests.svg)",
         f"Machine: {machine()}.",
     ]
     return "\n\n".join(blocks)
@@ -199,13 +209,14 @@ def around(readme: Path) -> tuple[str, str]:
     return before + begin, end + after
 
 
-def draw(results: dict[Row, Figures], compiled: compiled_table.Results, folder: Path) -> None:
+def draw(results: dict[Row, Figures], compiled: compiled_table.Results, held: contests.Results, folder: Path) -> None:
     """Draw the plots into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     draw_relative({row.label: results[row] for row in ROWS if "floats" in results[row]}, folder)
     parts = {"forward": SCALING[: len(SIZES)], "backward": SCALING[len(SIZES) :]}
     draw_scaling({part: {r.label: results[r] for r in rows if r in results} for part, rows in parts.items()}, folder)
     draw_compiled(compiled_table.plotted(compiled), compiled_table.present(compiled), folder)
+    draw_contests(contests.plotted(held), folder)
 
 
 def main() -> None:
@@ -218,13 +229,14 @@ def main() -> None:
         around(readme)  # a missing marker is known before the minutes of measuring
     effort = QUICK if quick else FULL
     results, compiled = collect(effort), compiled_table.collect(effort.rounds, effort.full)
-    text = section(results, compiled)
+    held = contests.collect(effort.rounds, effort.full)
+    text = section(results, compiled, held)
     print(text)
     if quick:
         with tempfile.TemporaryDirectory() as folder:
-            draw(results, compiled, Path(folder))
+            draw(results, compiled, held, Path(folder))
     else:
-        draw(results, compiled, ROOT / "docs" / "plots")
+        draw(results, compiled, held, ROOT / "docs" / "plots")
         before, after = around(readme)
         readme.write_text(f"{before}\n{text}\n{after}", encoding="utf-8")
     restless = max(figures["floats"]["iqr"] for figures in results.values() if "floats" in figures)
@@ -234,7 +246,7 @@ def main() -> None:
         target, reached = verdict(row, results[row])
         if not reached:
             print(f"missed: {row.label}: {target}", file=sys.stderr)
-    for line in compiled_table.missed(compiled):
+    for line in (*compiled_table.missed(compiled), *contests.missed(held)):
         print(f"missed: {line}", file=sys.stderr)
 
 

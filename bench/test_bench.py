@@ -12,8 +12,10 @@ import pytest
 from by_hand import BY_HAND
 from columns import LARGE
 from compiled import COLUMNS, columns, compare
+from contests import CONTESTS, equal_ways
 from measure import assert_equal_results
 from problems import PROBLEMS
+from ways import Way
 from workloads import GRAPHS, SIZES, STEPS, WORKLOADS, Kit, Program, kits
 
 pytestmark = pytest.mark.benchmark(timer=time.process_time, max_time=0.2, min_rounds=3)
@@ -89,3 +91,24 @@ def test_compiled(benchmark, name: str, column: str) -> None:
     for part, run in list(ready.parts().items())[:1]:
         compare(ready, part, run(), data, BY_HAND[name](*data))
         benchmark(run)
+
+
+def contest_names() -> list[str]:
+    """Return the contests without a cluster, which no timer of this process can time."""
+    return [name for name, contest in CONTESTS.items() if not contest.wall]
+
+
+@cache
+def ways_of(name: str) -> list[Way]:
+    """Return a contest's ways, with equal results."""
+    return equal_ways(CONTESTS[name])
+
+
+@pytest.mark.parametrize("name", contest_names())
+def test_contest(benchmark, name: str) -> None:
+    """Only fastgrad's way is timed here; the report has its rivals."""
+    ways = ways_of(name)
+    if not ways:
+        pytest.skip("the library that it is held in is not installed")
+    benchmark.group = f"contest {name}"
+    benchmark.pedantic(ways[0].run, rounds=3)
