@@ -36,6 +36,7 @@ typedef struct fg_block {
     fg_drain **drain; /* the one at work of those of the block before; the last has no lines */
     int past_cache; /* outputs are so large that they had better not go through the cache */
     double *parts;  /* eight for each sum, reduce.h; the block's first row belongs to part 0 */
+    double *totals; /* one for each sum, where the block is a whole chunk: it needs no parts; else NULL */
     uint8_t *left;  /* for each lane, whether a guard failed; NULL where there are no guards */
 } fg_block;
 

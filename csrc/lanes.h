@@ -32,7 +32,8 @@ static inline double term(const fg_block *b, const uint32_t *x, int factors, siz
 /* SUM and SUM_MUL: p is the instruction, `any_left` whether a guard failed in this block. */
 static FG_INLINE void add_rows(const fg_block *b, const uint32_t *p, int factors, int any_left)
 {
-    double *part = b->parts + FG_PARTS * (size_t)p[1];
+    _Alignas(64) double fresh[FG_PARTS] = {0.0};
+    double *part = b->totals ? fresh : b->parts + FG_PARTS * (size_t)p[1];
     const uint32_t *x = p + 2;
     size_t whole = any_left ? 0 : b->rows & ~(size_t)7;
     for (size_t k = 0; k < FG_PARTS; k += FG_VECTOR) {
@@ -43,6 +44,8 @@ static FG_INLINE void add_rows(const fg_block *b, const uint32_t *p, int factors
     }
     for (size_t i = whole; i < b->rows; i++)
         part[i % FG_PARTS] += b->left && b->left[i] ? 0.0 : term(b, x, factors, i);
+    if (b->totals)
+        b->totals[p[1]] = FG_PARTS_TOTAL(part);
 }
 
 static FG_NOINLINE void sum_rows(const fg_block *b, const uint32_t *p, int any_left)

@@ -51,10 +51,17 @@ static int neighbours(const fg_column *c)
     return (uintptr_t)c[1].data == (uintptr_t)c[0].data + sizeof(double) && c[1].stride == c[0].stride;
 }
 
-static void describe(fg_array *array, const fg_column *column, size_t n)
+/* The columns but those whose numbers are in `others`, rising: nothing is said about these. */
+static void describe(fg_array *array, const fg_column *column, size_t n, const uint32_t *others, size_t count)
 {
+    uint32_t run = 0;
     for (size_t i = n; i-- > 0;) {
-        uint32_t run = i + 1 < n && neighbours(column + i) ? array[i + 1].run + 1 : 1;
+        if (count && others[count - 1] == i) {
+            count--;
+            run = 0;
+            continue;
+        }
+        run = run && neighbours(column + i) ? run + 1 : 1;
         array[i] = (fg_array){column[i].data, column[i].stride, run, FG_DIRECT};
     }
 }
@@ -187,7 +194,10 @@ static void run_chunk(job *j, worker *w, size_t task)
     fg_block *b = &w->block;
     size_t first = (j->first_chunk + task) * j->chunk_rows, left = j->batch->rows - first,
            end = first + (left < j->chunk_rows ? left : j->chunk_rows);
-    memset(b->parts, 0, (size_t)FG_PARTS * code->sums * sizeof *b->parts);
+    double *totals = j->totals + task * code->sums;
+    b->totals = end - first <= code->lanes ? totals : NULL;
+    if (!b->totals)
+        memset(b->parts, 0, (size_t)FG_PARTS * code->sums * sizeof *b->parts);
     for (b->row = first; b->row < end; b->row += b->rows) {
         b->rows = end - b->row < code->lanes ? end - b->row : code->lanes;
         run_block(j, w);
@@ -196,8 +206,8 @@ static void run_chunk(job *j, worker *w, size_t task)
             return;
         w->work %= POLL_WORK;
     }
-    for (size_t s = 0; s < code->sums; s++)
-        j->totals[task * code->sums + s] = fg_parts_total((const fg_parts *)b->parts + s);
+    for (size_t s = 0; s < code->sums && !b->totals; s++)
+        totals[s] = fg_parts_total((const fg_parts *)b->parts + s);
 }
 
 static void run_chunks(void *argument, unsigned number)
@@ -291,8 +301,8 @@ static void *workspace(job *j, size_t chunks_a_round, size_t outputs)
         j->tree = j->totals + totals;
         j->input = (fg_array *)(j->tree + tree);
         j->output = j->input + code->inputs;
-        describe(j->input, j->batch->input, code->inputs);
-        describe(j->output, j->batch->output, outputs);
+        describe(j->input, j->batch->input, code->inputs, code->uniform_input, code->uniform_inputs);
+        describe(j->output, j->batch->output, outputs, NULL, 0);
     }
     return memory;
 }

@@ -412,10 +412,12 @@ cdef class Code:
         try:
             if columns == NULL or numbers == NULL:
                 check(FG_NO_MEMORY)
-            rows = set_columns("arguments", arguments, columns, self.batched, True, None)
-            rows = set_columns("outputs", outputs, columns + inputs, bytes([not self.code.sums]) * results, False, rows)
+            rows = set_columns("arguments", arguments, columns, numbers, self.batched, True, None)
+            rows = set_columns("outputs", outputs, columns + inputs, NULL, bytes([not self.code.sums]) * results, False, rows)
             rows = 1 if rows is None else rows
             self.run_columns(rows, columns, numbers, self.flags_of(left, rows), pool)
+            if self.code.sums:
+                write_sums(numbers + self.code.uniform_inputs, outputs)
         finally:
             free(columns)
             free(numbers)
@@ -431,19 +433,14 @@ cdef class Code:
     cdef run_columns(self, size_t rows, fg_column *columns, double *numbers, uint8_t *left, Pool pool):
         cdef fg_batch batch
         cdef int status
-        cdef uint32_t i
         batch.rows, batch.input, batch.output = rows, columns, columns + self.code.inputs
         batch.uniform_input, batch.sum = numbers, numbers + self.code.uniform_inputs
         batch.left, batch.poll, batch.poll_argument, batch.isa = left, ask_for_signals, NULL, 0
-        for i in range(self.code.uniform_inputs):
-            numbers[i] = (<double *>columns[self.code.uniform_input[i]].data)[0]
         with nogil:
             status = fg_run(&self.code, &batch, pool.pool)
         if status == FG_STOPPED:
             interrupted()
         check(status)
-        for i in range(self.code.sums):
-            (<double *>batch.output[i].data)[0] = batch.sum[i]
         if left != NULL and not self.code.lane_size:
             self.set_uniform_guards(rows, numbers, left)
 
@@ -504,8 +501,8 @@ cdef class Code:
         return rows
 
 
-cdef set_columns(str what, arrays, fg_column *column, bytes batched, bint reading, rows):
-    """Take the columns of arrays; returns how many rows the batched ones have."""
+cdef set_columns(str what, arrays, fg_column *column, double *numbers, bytes batched, bint reading, rows):
+    """Take the columns of arrays; returns how many rows the batched ones have. The single row of the others is read."""
     cdef Py_ssize_t done = 0, k, width, wanted = len(batched)
     cdef cnp.ndarray array
     for number, given in enumerate(arrays):
@@ -525,13 +522,29 @@ cdef set_columns(str what, arrays, fg_column *column, bytes batched, bint readin
         rows = array.shape[0] if varies and rows is None else rows
         if array.shape[0] != (rows if varies else 1):
             raise ValueError(f"{what}[{number}]: expected {rows if varies else 1} rows, got {array.shape[0]}")
-        for k in range(width):
-            column[done + k].data = <char *>cnp.PyArray_DATA(array) + k * cnp.PyArray_STRIDE(array, 1)
-            column[done + k].stride = cnp.PyArray_STRIDE(array, 0)
+        if varies:
+            for k in range(width):
+                column[done + k].data = <char *>cnp.PyArray_DATA(array) + k * cnp.PyArray_STRIDE(array, 1)
+                column[done + k].stride = cnp.PyArray_STRIDE(array, 0)
+        elif reading:
+            for k in range(width):
+                numbers[k] = (<double *>(<char *>cnp.PyArray_DATA(array) + k * cnp.PyArray_STRIDE(array, 1)))[0]
+            numbers += width
         done += width
     if done != wanted:
         raise ValueError(f"{what}: expected {wanted} columns in all, got {done}")
     return rows
+
+
+cdef write_sums(const double *sums, arrays):
+    """Write sums into the single rows of arrays."""
+    cdef Py_ssize_t k
+    cdef cnp.ndarray array
+    for given in arrays:
+        array = given
+        for k in range(array.shape[1]):
+            (<double *>(<char *>cnp.PyArray_DATA(array) + k * cnp.PyArray_STRIDE(array, 1)))[0] = sums[k]
+        sums += array.shape[1]
 
 
 include "_program_entry.pxi"
