@@ -24,6 +24,7 @@ enum fg_code_op {
     FG_I_STORE,     /* batched outputs: b of them, numbers in pool from a on; then their slots (or uniforms)  */
     FG_I_SUM,       /* sum number z (over rows) += a                                                          */
     FG_I_SUM_MUL,   /* sum number z (over rows) += a * b; a, b may be uniform, not both                       */
+    FG_I_SUM_ZMUL,  /* sum number z (over rows) += zmul(a, b); the same                                       */
     FG_I_SPLAT,     /* z = a, a uniform: for instructions that take no uniform operands                       */
     FG_I_GUARD,     /* rows where (a != 0) != c leave the path: guard number b                                */
     FG_I_MUL_ADD,   /* z = a * b + c                                                                          */

@@ -93,6 +93,7 @@ int fg_has_result(int op)
     case FG_I_STORE:
     case FG_I_SUM:
     case FG_I_SUM_MUL:
+    case FG_I_SUM_ZMUL:
     case FG_I_GUARD:
         return 0;
     default:
@@ -114,6 +115,7 @@ uint32_t fg_operand_count(const fg_instr *i)
     case FG_I_SUB_MUL:
         return 3;
     case FG_I_SUM_MUL:
+    case FG_I_SUM_ZMUL:
         return 2;
     case FG_I_SUM:
     case FG_I_SPLAT:

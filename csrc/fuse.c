@@ -145,7 +145,7 @@ static void fuse_node(fusing *f, uint32_t node)
 static int is_summed_product(const fusing *f, uint32_t node)
 {
     const fg_graph *g = f->g;
-    return g->op[node] == FG_OP_mul && g->uses[node] == 0 && f->first_sum[node] != FG_NO_PLACE
+    return is_product(g->op[node]) && g->uses[node] == 0 && f->first_sum[node] != FG_NO_PLACE
            && f->first_guard[node] == FG_NO_PLACE && is_link(f, node);
 }
 
@@ -335,9 +335,9 @@ static void emit_guards(fusing *f, uint32_t node, const fg_code_options *options
 static void emit_sums(fusing *f, uint32_t node)
 {
     const fg_graph *g = f->g;
-    int product = f->summed[node];
+    int product = f->summed[node], op = !product ? FG_I_SUM : g->op[node] == FG_OP_mul ? FG_I_SUM_MUL : FG_I_SUM_ZMUL;
     for (uint32_t k = f->first_sum[node]; k != FG_NO_PLACE; k = f->next_sink[k]) {
-        fg_instr *i = emit(f, product ? FG_I_SUM_MUL : FG_I_SUM, node);
+        fg_instr *i = emit(f, op, node);
         i->z = k;
         i->a = as_operand(f, product ? operand(g, node, 0) : node);
         i->b = product ? as_operand(f, operand(g, node, 1)) : 0;

@@ -15,48 +15,17 @@
 
 _Static_assert(FG_PARTS == 8, "lanes come in groups of eight; a lane adds to the part that is its place in the group");
 
-/* --------------------------------------------------------------------------------------------------------------- sums */
+#define FG_EACH8(_, ...) \
+    _(0, __VA_ARGS__) _(1, __VA_ARGS__) _(2, __VA_ARGS__) _(3, __VA_ARGS__) \
+    _(4, __VA_ARGS__) _(5, __VA_ARGS__) _(6, __VA_ARGS__) _(7, __VA_ARGS__)
 
-/* x or x * y into the parts of a sum. Places below first_slot are uniform. */
+/* Places below first_slot are uniform. */
 static inline fg_vector operand(const fg_block *b, uint32_t place, size_t lane)
 {
     return place < b->first_slot ? fg_splat(b->base[place]) : fg_load(b->base + place + lane);
 }
 
-static inline double term(const fg_block *b, const uint32_t *x, int factors, size_t i)
-{
-    double z = b->base[x[0] + (x[0] < b->first_slot ? 0 : i)];
-    return factors == 1 ? z : z * b->base[x[1] + (x[1] < b->first_slot ? 0 : i)];
-}
-
-/* SUM and SUM_MUL: p is the instruction, `any_left` whether a guard failed in this block. */
-static FG_INLINE void add_rows(const fg_block *b, const uint32_t *p, int factors, int any_left)
-{
-    _Alignas(64) double fresh[FG_PARTS] = {0.0};
-    double *part = b->totals ? fresh : b->parts + FG_PARTS * (size_t)p[1];
-    const uint32_t *x = p + 2;
-    size_t whole = any_left ? 0 : b->rows & ~(size_t)7;
-    for (size_t k = 0; k < FG_PARTS; k += FG_VECTOR) {
-        fg_vector s = fg_load(part + k);
-        for (size_t i = k; i < whole; i += FG_PARTS)
-            s += factors == 1 ? operand(b, x[0], i) : operand(b, x[0], i) * operand(b, x[1], i);
-        fg_store(part + k, s);
-    }
-    for (size_t i = whole; i < b->rows; i++)
-        part[i % FG_PARTS] += b->left && b->left[i] ? 0.0 : term(b, x, factors, i);
-    if (b->totals)
-        b->totals[p[1]] = FG_PARTS_TOTAL(part);
-}
-
-static FG_NOINLINE void sum_rows(const fg_block *b, const uint32_t *p, int any_left)
-{
-    add_rows(b, p, 1, any_left);
-}
-
-static FG_NOINLINE void sum_product_rows(const fg_block *b, const uint32_t *p, int any_left)
-{
-    add_rows(b, p, 2, any_left);
-}
+#include "lane_sums.h"
 
 static FG_NOINLINE int guard_rows(const fg_block *b, const uint32_t *p)
 {
@@ -73,10 +42,6 @@ static FG_NOINLINE int guard_rows(const fg_block *b, const uint32_t *p)
 }
 
 /* ------------------------------------------------------------------------------------- instructions of many operands */
-
-#define FG_EACH8(_, ...) \
-    _(0, __VA_ARGS__) _(1, __VA_ARGS__) _(2, __VA_ARGS__) _(3, __VA_ARGS__) \
-    _(4, __VA_ARGS__) _(5, __VA_ARGS__) _(6, __VA_ARGS__) _(7, __VA_ARGS__)
 
 /* Whether the first operands of all pairs are uniform and the second are not, as in a layer of a network. */
 static FG_INLINE int weights_and_lanes(const fg_block *b, const uint32_t *place, uint32_t count)
@@ -347,7 +312,8 @@ static void run_lanes(const fg_block *b)
         [FG_K_END] = &&at_END, [FG_K_LOAD] = &&at_LOAD, [FG_K_STORE] = &&at_STORE, [FG_K_SPLAT] = &&at_SPLAT,
         [FG_K_GUARD] = &&at_GUARD, [FG_K_CHAIN] = &&at_CHAIN, [FG_K_CHAIN_FAST] = &&at_CHAIN_FAST,
         [FG_K_TAKE] = &&at_TAKE, [FG_K_SUM_0] = &&at_SUM_0, [FG_K_SUM_1] = &&at_SUM_1,
-        FG_FORMS2(FG_LABEL, SUM_MUL, )
+        FG_FORMS2(FG_LABEL, SUM_MUL, ) FG_FORMS2(FG_LABEL, SUM_ZMUL, )
+        [FG_K_SUMS_MUL] = &&at_SUMS_MUL, [FG_K_SUMS_ZMUL] = &&at_SUMS_ZMUL,
 #define FG_LABEL_FUSED(name, formula) FG_FORMS3(FG_LABEL, name, )
         FG_FUSED(FG_LABEL_FUSED)
 #undef FG_LABEL_FUSED
@@ -379,7 +345,12 @@ static void run_lanes(const fg_block *b)
         FG_CASE(SUM_1) { sum_rows(b, p, any_left); p += 3; FG_NEXT }
         FG_CASE(SUM_MUL_0)
         FG_CASE(SUM_MUL_1)
-        FG_CASE(SUM_MUL_2) { sum_product_rows(b, p, any_left); p += 4; FG_NEXT }
+        FG_CASE(SUM_MUL_2) { sum_mul_rows(b, p, any_left); p += 4; FG_NEXT }
+        FG_CASE(SUM_ZMUL_0)
+        FG_CASE(SUM_ZMUL_1)
+        FG_CASE(SUM_ZMUL_2) { sum_zmul_rows(b, p, any_left); p += 4; FG_NEXT }
+        FG_CASE(SUMS_MUL) { sums_mul(b, p, any_left); p += 3 + 2 * (size_t)p[2]; FG_NEXT }
+        FG_CASE(SUMS_ZMUL) { sums_zmul(b, p, any_left); p += 3 + 2 * (size_t)p[2]; FG_NEXT }
 #define FG_KERNEL_FUSED(name, formula) FG_FORMS3(FG_KERNEL3, name, fused_##name)
         FG_FUSED(FG_KERNEL_FUSED)
 #undef FG_KERNEL_FUSED

@@ -27,6 +27,7 @@ static const struct shape {
     [FG_I_STORE] = {FG_K_STORE, COLUMNS},
     [FG_I_SUM] = {FG_K_SUM_0, 1},
     [FG_I_SUM_MUL] = {FG_K_SUM_MUL_0, 2},
+    [FG_I_SUM_ZMUL] = {FG_K_SUM_ZMUL_0, 2},
     [FG_I_SPLAT] = {FG_K_SPLAT, 1},
     [FG_I_GUARD] = {FG_K_GUARD, GUARD},
     [FG_I_MUL_ADD] = {FG_K_MUL_ADD_0, 3},
@@ -105,7 +106,7 @@ static void put_plain(writer *w, const fg_instr *in, struct shape shape)
 {
     const uint32_t operand[3] = {in->a, in->b, in->c};
     uint32_t fast = w->code->fastmath && is_fused(in->op) ? FG_K_MUL_ADD_FAST_0 - FG_K_MUL_ADD_0 : 0;
-    int sum = in->op == FG_I_SUM || in->op == FG_I_SUM_MUL;
+    int sum = in->op == FG_I_SUM || in->op == FG_I_SUM_MUL || in->op == FG_I_SUM_ZMUL;
     put(w, shape.kernel + fast + (in->op == FG_I_SPLAT ? 0 : in->form));
     put(w, sum ? in->z : place(w, in->z));
     for (uint32_t k = 0; k < shape.operands; k++)
@@ -271,6 +272,28 @@ static uint32_t part_of(const writer *w, const fg_instr *in, uint32_t n)
     return part >= MIN_GROUP ? part : n < GATHERED ? n : GATHERED;
 }
 
+/* How many from the first on are sums of products of one value with others, as those of a layer's weights are. */
+static uint32_t products(const writer *w, const fg_instr *in, uint32_t size)
+{
+    uint32_t n = 0;
+    if (w->slot == 0 || (in->op != FG_I_SUM_MUL && in->op != FG_I_SUM_ZMUL))
+        return 0;
+    while (n < size && in[n].op == in->op && in[n].form == 0 && in[n].a == in->a)
+        n++;
+    return n;
+}
+
+static void put_products(writer *w, const fg_instr *in, uint32_t n)
+{
+    put(w, in->op == FG_I_SUM_MUL ? FG_K_SUMS_MUL : FG_K_SUMS_ZMUL);
+    put(w, place(w, in->a));
+    put(w, n);
+    for (uint32_t k = 0; k < n; k++) {
+        put(w, in[k].z);
+        put(w, place(w, in[k].b));
+    }
+}
+
 /* Places that an instruction writes behind its results must not be in use: see places.c. */
 static int ascends(const fg_instr *in, uint32_t size)
 {
@@ -286,6 +309,10 @@ static void put_stream(writer *w, const fg_instr *in, uint32_t size)
     w->size = 0;
     for (uint32_t i = 0, n; i < size; i += n) {
         uint32_t left = groups && can_group(in + i) ? alike(w, in + i, size - i) : 1;
+        if ((n = products(w, in + i, size - i)) > 1) {
+            put_products(w, in + i, n);
+            continue;
+        }
         for (n = 0; left - n >= MIN_GROUP;) {
             uint32_t part = part_of(w, in + i + n, left - n);
             put_group(w, in + i + n, part);

@@ -10,7 +10,8 @@
  *     CHAIN                                   kernel  z  terms  (code of the term, x, y)...
  *     SPLAT                                   kernel  z  x
  *     LOAD, STORE, of consecutive columns     kernel  first column  columns  slot...
- *     SUM, SUM_MUL                            kernel  number of the sum  x  y
+ *     SUM, SUM_MUL, SUM_ZMUL                  kernel  number of the sum  x  y
+ *     SUMS_MUL, SUMS_ZMUL, of n with one x    kernel  x  n  (number of the sum, y)...
  *     GUARD                                   kernel  x  expected
  *     END                                     kernel
  *     GROUP, of n instructions                kernel  words  n  gathers  (to  x...)...  instruction  END
@@ -83,6 +84,8 @@ enum fg_kernel {
     FG_K_CHAIN_FAST,
     FG_K_TAKE,
     FG_FORMS2(FG_K_NAME, SUM_MUL, )
+    FG_FORMS2(FG_K_NAME, SUM_ZMUL, )
+    FG_K_SUMS_MUL, FG_K_SUMS_ZMUL,
     FG_K_SUM_0, FG_K_SUM_1,
 #define FG_K_FUSED(name, formula) FG_FORMS3(FG_K_NAME, name, )
     FG_FUSED(FG_K_FUSED)

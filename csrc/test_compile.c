@@ -207,6 +207,7 @@ static void run_lane(machine *m, const fg_instr *i, const double *in, double *ou
         break;
     case FG_I_SUM: out[i->z] = read_operand(m, i->a); break;
     case FG_I_SUM_MUL: out[i->z] = read_operand(m, i->a) * read_operand(m, i->b); break;
+    case FG_I_SUM_ZMUL: out[i->z] = read_operand(m, i->a) == 0.0 ? 0.0 : read_operand(m, i->a) * read_operand(m, i->b); break;
     case FG_I_GUARD: left[i->b] = (read_operand(m, i->a) != 0.0) != i->c; break;
     default: m->slot[i->z] = compute(m, i);
     }

@@ -122,11 +122,14 @@ static void test_large_outputs(void)
 
 /* ----------------------------------------------------------------------------------------------------- sums and guards */
 
-/* Sums of input 0, of 0 * 1, of u0 and of 1 * u0; a guard that 2 is not 0. */
+/* Sums of products with one value, in groups and what is left over from them. */
+enum { PRODUCTS = 11, SUMS = 4 + 2 * PRODUCTS };
+
+/* Sums of input 0, of 0 * 1, of u0 and of 1 * u0, of 1 * k % 3 and of zmul(2, k % 3); a guard that 2 is not 0. */
 static void sums_and_guards(trial *t, uint32_t lanes, int guards)
 {
-    begin(t, 3, 4);
-    t->code.sums = 4;
+    begin(t, 3, SUMS);
+    t->code.sums = SUMS;
     t->code.lanes = lanes;
     t->code.guards = (uint32_t)guards;
     t->code.outputs += t->code.guards;
@@ -137,6 +140,10 @@ static void sums_and_guards(trial *t, uint32_t lanes, int guards)
     add(t, (fg_instr){.op = FG_I_SUM_MUL, .z = 1, .a = 0, .b = 1});
     add(t, (fg_instr){.op = FG_I_SUM, .form = 1, .z = 2, .a = U(0)});
     add(t, (fg_instr){.op = FG_I_SUM_MUL, .form = 2, .z = 3, .a = 1, .b = U(0)});
+    for (uint32_t k = 0; k < PRODUCTS; k++)
+        add(t, (fg_instr){.op = FG_I_SUM_MUL, .z = 4 + k, .a = 1, .b = k % 3});
+    for (uint32_t k = 0; k < PRODUCTS; k++)
+        add(t, (fg_instr){.op = FG_I_SUM_ZMUL, .z = 4 + PRODUCTS + k, .a = 2, .b = k % 3});
     end(t);
 }
 
@@ -144,30 +151,34 @@ static void sums_and_guards(trial *t, uint32_t lanes, int guards)
 static void expected_sums(double *const *x, size_t first, size_t n, int guards, double *sum)
 {
     size_t half = FG_CHUNK;
-    double right[4];
-    fg_parts chunk[4] = {{{0.0}}};
+    double right[SUMS];
+    fg_parts chunk[SUMS] = {{{0.0}}};
     if (n > FG_CHUNK) {
         while (2 * half < n)
             half *= 2;
         expected_sums(x, first, half, guards, sum);
         expected_sums(x, first + half, n - half, guards, right);
-        for (int s = 0; s < 4; s++)
+        for (int s = 0; s < SUMS; s++)
             sum[s] += right[s];
         return;
     }
     for (size_t i = 0; i < n; i++) {
-        const double one = x[0][first + i], other = x[1][first + i],
-                     terms[] = {one, one * other, uniform[0], other * uniform[0]};
-        for (int s = 0; s < 4; s++)
+        const double one = x[0][first + i], other = x[1][first + i], third = x[2][first + i];
+        double terms[SUMS] = {one, one * other, uniform[0], other * uniform[0]};
+        for (int k = 0; k < PRODUCTS; k++) {
+            terms[4 + k] = other * x[k % 3][first + i];
+            terms[4 + PRODUCTS + k] = third == 0.0 ? 0.0 : third * x[k % 3][first + i];
+        }
+        for (int s = 0; s < SUMS; s++)
             fg_parts_add(&chunk[s], (uint32_t)i, guards && x[2][first + i] == 0.0 ? 0.0 : terms[s]);
     }
-    for (int s = 0; s < 4; s++)
+    for (int s = 0; s < SUMS; s++)
         sum[s] = fg_parts_total(&chunk[s]);
 }
 
 static void check_sums(const fg_code *code, unsigned isa, size_t n, struct fg_pool *threads)
 {
-    double *x[3], sum[4], expected[4];
+    double *x[3], sum[SUMS], expected[SUMS];
     uint8_t *left = malloc(n + 2);
     fg_column in[3 + UNIFORMS] = {{0}};
     for (int k = 0; k < 3; k++) {
@@ -181,7 +192,7 @@ static void check_sums(const fg_code *code, unsigned isa, size_t n, struct fg_po
     fg_batch batch = {.rows = n, .input = in, .uniform_input = uniform, .isa = isa, .sum = sum, .left = left};
     assert(fg_run(code, &batch, threads) == FG_OK);
     expected_sums(x, 0, n, code->guards > 0, expected);
-    for (int s = 0; s < 4; s++)
+    for (int s = 0; s < SUMS; s++)
         assert(same(sum[s], expected[s]));
     for (size_t i = 0; i < n; i++)
         assert(code->guards ? left[i] == (x[2][i] == 0.0) : left[i] == 9);

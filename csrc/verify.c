@@ -104,6 +104,7 @@ static int check_sink(verifier *v, const fg_instr *i)
         return 1;
     case FG_I_SUM:
     case FG_I_SUM_MUL:
+    case FG_I_SUM_ZMUL:
         v->summed = 1;
         return count_output(v, i->z, code->sums);
     case FG_I_GUARD:

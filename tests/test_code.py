@@ -79,6 +79,24 @@ def test_sums_over_rows_have_one_order(make: Make) -> None:
             assert total[0].tolist() == expected
 
 
+@pytest.mark.parametrize("op", ["mul", "zmul"])
+@pytest.mark.parametrize("products", [1, 2, 8, 19])
+def test_sums_of_products_with_one_value_are_those_of_each(op: str, products: int, make: Make) -> None:
+    m = Maker()
+    x, others = m.leaf(0), [m.leaf(1 + k) for k in range(products)]
+    program = make(m.program(1 + products, *(m.row(op, x, y) for y in others)))
+    draw = np.random.default_rng(products)
+    for rows in (1, 8, 13, 300, 2050):
+        numbers = draw.standard_normal((rows, 1 + products))
+        numbers[::3, 0] = 0.0
+        numbers[::6, 1:] = np.inf if op == "zmul" else 2.0
+        terms = np.where((op == "zmul") & (numbers[:, :1] == 0.0), 0.0, numbers[:, :1] * np.nan_to_num(numbers[:, 1:]))
+        total = np.empty((1, products))
+        for lanes in (0, 8, 256):
+            program.code([True] * (1 + products), sum=True, lanes=lanes).run([numbers], [total])
+            assert total[0].tolist() == [sum_over_rows(column.tolist()) for column in terms.T]
+
+
 def bad_calls() -> Iterator[tuple[str, list[Any], list[Any], Any, int, str]]:
     x, out = np.zeros((4, 2)), np.empty((4, 2))
     yield "a dtype", [x.astype(np.float32)], [out], None, 1, r"arguments\[0\]: expected a two-dim"

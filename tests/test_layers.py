@@ -28,7 +28,8 @@ CORE_LAYERS = [
     ["code.h", "graph.h", "lower.c", "hoist.c", "plan.h", "trees.c", "schedule.c", "fuse.c"],
     ["places.c", "allocate.c"],
     ["verify.c", "compile.c"],
-    ["linked.h", "link.c", "pool.h", "pool.c", "block.h", "isa.c", "vector.h", "transpose.h", "chain.h", "lanes.h"],
+    ["linked.h", "link.c", "pool.h", "pool.c", "block.h", "isa.c", "vector.h", "transpose.h", "chain.h"],
+    ["lane_sums.h", "lanes.h"],
     ["lanes_baseline.c", "lanes_avx2.c", "lanes_avx512.c", "scalar.c", "run.c"],
     ["record.h", "record.c"],
 ]

@@ -11,7 +11,10 @@ __all__ = ["Streams", "listing"]
 
 _NAMES = {number: name for name, number in OPCODES.items()}
 #: The instructions behind the rows, in the order of csrc/code.h.
-_OTHERS = ("load", "store", "sum_rows", "sum_rows_mul", "splat", "guard", "mul_add", "mul_sub", "sub_mul", "chain")
+_OTHERS = (
+    *("load", "store", "sum_rows", "sum_rows_mul", "sum_rows_zmul", "splat", "guard"),
+    *("mul_add", "mul_sub", "sub_mul", "chain"),
+)
 _NAMES |= dict(enumerate(_OTHERS, len(OPCODES)))
 _TERMS = (
     *("+ {}", "- {}", "+ {} * {}", "- {} * {}", "negated + {}", "* {}", "negated + {} * {}"),
@@ -70,6 +73,8 @@ def _lane_text(streams: Streams, op: int, z: int, a: int, b: int, c: int) -> str
             return f"output {z} += {_operand(streams, a)}"
         case "sum_rows_mul":
             return f"output {z} += {_operand(streams, a)} * {_operand(streams, b)}"
+        case "sum_rows_zmul":
+            return f"output {z} += zmul({_operand(streams, a)}, {_operand(streams, b)})"
         case "guard":
             return f"guard {b}: {_operand(streams, a)} is {'true' if c else 'false'}"
     return f"s{z} = {_operation(streams, op, a, b, c, uniform=False)}"

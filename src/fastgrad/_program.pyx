@@ -526,6 +526,9 @@ cdef set_columns(str what, arrays, fg_column *column, double *numbers, bytes bat
             for k in range(width):
                 column[done + k].data = <char *>cnp.PyArray_DATA(array) + k * cnp.PyArray_STRIDE(array, 1)
                 column[done + k].stride = cnp.PyArray_STRIDE(array, 0)
+        elif reading and cnp.PyArray_STRIDE(array, 1) == sizeof(double):
+            memcpy(numbers, cnp.PyArray_DATA(array), width * sizeof(double))
+            numbers += width
         elif reading:
             for k in range(width):
                 numbers[k] = (<double *>(<char *>cnp.PyArray_DATA(array) + k * cnp.PyArray_STRIDE(array, 1)))[0]
