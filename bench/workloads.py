@@ -266,7 +266,8 @@ class Moons(Program):
             p.data -= 0.1 * p.grad
 
 
-sys.path.append(str(Path(__file__).resolve().parent.parent / "examples"))
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+sys.path.append(str(EXAMPLES))
 WORDS = sorted(word for word in keyword.kwlist if len(word) == 6 and word.islower())  # so every step costs the same
 
 
@@ -345,9 +346,10 @@ class CompiledMicrogpt(Microgpt):
 
 
 def example(package: ModuleType) -> ModuleType:
-    """Import a copy of examples/microgpt.py for a column: what it calls `fg` is the column's package."""
-    sys.modules.pop("microgpt", None)
-    module = importlib.import_module("microgpt")
+    """Return a copy of examples/microgpt.py for a column: what it calls `fg` is the column's package."""
+    spec = importlib.util.spec_from_file_location("microgpt", EXAMPLES / "microgpt.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
     module.fg = package
     return module
 
