@@ -141,7 +141,7 @@ def assert_equal_results(programs: dict[str, Program], trained: bool) -> int:
             continue
         operations = operations or program.operations or count_operations(result)
         result.backward()
-        gradients[column] = [float(leaf.grad or 0.0) for leaf in program.leaves]
+        gradients[column] = program.gradient()
         if trained:
             later[column] = [trained_value(program)]
     assert_close(values, VALUE_TOLERANCE)

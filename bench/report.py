@@ -171,8 +171,9 @@ def processor() -> str:
 
 
 METHOD = f"""\
-Written by `python bench/report.py`; the programs are in `bench/workloads.py`, each once for all columns. Medians of
-process CPU time, the columns taking turns; interquartile range in brackets. Before timing, the columns' values are
+Written by `python bench/report.py`; the programs are in `bench/workloads.py` and `examples/microgpt.py`, each once for
+all columns (torch's microgpt is on tensors). Medians of process CPU time, the columns taking turns; interquartile
+range in brackets. Before timing, the columns' values are
 compared to {VALUE_TOLERANCE:g}, their gradients to {GRADIENT_TOLERANCE:g}. *fallback* is fastgrad in pure Python;
 it and micrograd are given with Python's cyclic garbage collector as users have it, and with `gc.disable()`. *ratio* is
 fastgrad to Python floats, the median of pairs of neighbouring turns; floats compute no gradient, so that in the step

@@ -198,5 +198,5 @@ def microgpt() -> Iterator[Way]:
     yield Way("eager, one at a time", lambda: eager.step(document[np.newaxis], RATE), lambda: gradient)
     if there("torch"):
         theirs = importlib.import_module("microgpt_torch")
-        theirs_gradient = theirs.gradient(weights, tokens, size)
-        yield Way("PyTorch, one at a time", theirs.stepper(weights, tokens, size, RATE), lambda: theirs_gradient)
+        trainer, theirs_gradient = theirs.Trainer(weights, size), theirs.gradient(weights, tokens, size)
+        yield Way("PyTorch, one at a time", lambda: trainer.step(document[np.newaxis], RATE), lambda: theirs_gradient)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-FUNCTIONS = ("relu", "tanh", "exp", "log")
+FUNCTIONS = ("relu", "tanh")
 
 
 class Kit(NamedTuple):
@@ -29,10 +29,9 @@ class Kit(NamedTuple):
 
     number: Callable[[float], Any]
     read: Callable[[Any], float]
+    package: ModuleType  # where it is from; for floats the fastgrad whose functions take them
     relu: Callable[[Any], Any] | None
     tanh: Callable[[Any], Any] | None
-    exp: Callable[[Any], Any] | None
-    log: Callable[[Any], Any] | None
     mlp: Callable[..., Any] | None = None  # the library's own class
     zero: Any = 0.0  # what resets a gradient
     deepest: int = 10**9  # nodes in a row that it survives
@@ -42,10 +41,11 @@ class Kit(NamedTuple):
 
 def kits(full: bool = True) -> dict[str, Kit]:
     """Return one kit per column, in the order of the report, without those that cannot run here; or the first three."""
+    fallback, ours = fastgrad("python"), fastgrad("c")
     found: dict[str, Kit | None] = {
-        "floats": Kit(float, float, lambda x: x if x > 0.0 else 0.0, math.tanh, math.exp, math.log, gradients=False),
-        "fallback": package_kit(fastgrad("python"), deepest=2 * 10**5 if full else 10**4),
-        "fastgrad": package_kit(fastgrad("c")),
+        "floats": Kit(float, float, ours or fallback, lambda x: x if x > 0.0 else 0.0, math.tanh, gradients=False),
+        "fallback": package_kit(fallback, deepest=2 * 10**5 if full else 10**4),
+        "fastgrad": package_kit(ours),
     }
     if full:
         found |= {"micrograd": micrograd_kit(), "torch": torch_kit()}
@@ -74,11 +74,11 @@ def package_kit(package: ModuleType | None, **more: Any) -> Kit | None:
         return None
     value = package.Value
     functions = {name: getattr(value, name, None) for name in FUNCTIONS}
-    return Kit(value, attrgetter("data"), **functions, mlp=package.nn.MLP, **more)
+    return Kit(value, attrgetter("data"), package, **functions, mlp=package.nn.MLP, **more)
 
 
 def micrograd_kit() -> Kit | None:
-    """Return micrograd's kit: it has no tanh, exp and log, and its backward() recurses."""
+    """Return micrograd's kit: it has no tanh, and its backward() recurses."""
     if importlib.util.find_spec("micrograd") is None:
         return None
     package = importlib.import_module("micrograd")
@@ -97,7 +97,7 @@ def torch_kit() -> Kit | None:
     def number(x: float) -> Any:
         return torch.tensor(x, dtype=torch.float64, requires_grad=True)
 
-    return Kit(number, float, torch.relu, torch.tanh, torch.exp, torch.log, zero=None, deepest=10**6)
+    return Kit(number, torch.Tensor.item, torch, torch.relu, torch.tanh, zero=None, deepest=10**6)
 
 
 class Program:
@@ -118,6 +118,10 @@ class Program:
     def step(self) -> None:
         """Train once."""
         raise NotImplementedError
+
+    def gradient(self) -> list[float]:
+        """Return the derivatives by the leaves, after a backward run."""
+        return [float(leaf.grad or 0.0) for leaf in self.leaves]
 
     def expected(self) -> dict[str, list[float]]:
         """Return the gradient of the leaves where it is known otherwise, under the name of the way."""
@@ -262,130 +266,97 @@ class Moons(Program):
             p.data -= 0.1 * p.grad
 
 
-EMBEDDING, HEADS, BLOCK = 16, 4, 16
-HEAD = EMBEDDING // HEADS
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+sys.path.append(str(EXAMPLES))
 WORDS = sorted(word for word in keyword.kwlist if len(word) == 6 and word.islower())  # so every step costs the same
 
 
 class Microgpt(Program):
-    """A transformer of 4,192 scalars in the shape of microgpt, trained with Adam, one word a step."""
-
-    needs = ("relu", "exp", "log")
+    """examples/microgpt.py in Values: a transformer of 4,224 scalars, trained with Adam in Python, one word a step."""
 
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit)
-        draw = random.Random(42)
-
-        def matrix(rows: int, columns: int) -> list[list[Any]]:
-            return [[kit.number(draw.gauss(0.0, 0.08)) for _ in range(columns)] for _ in range(rows)]
-
-        vocabulary = len(LETTERS) + 1
-        self.tokens, self.positions = matrix(vocabulary, EMBEDDING), matrix(BLOCK, EMBEDDING)
-        self.wq, self.wk, self.wv, self.wo = (matrix(EMBEDDING, EMBEDDING) for _ in range(4))
-        self.up, self.down = matrix(4 * EMBEDDING, EMBEDDING), matrix(EMBEDDING, 4 * EMBEDDING)
-        self.head = matrix(vocabulary, EMBEDDING)
-        weights = (self.tokens, self.positions, self.wq, self.wk, self.wv, self.wo, self.up, self.down, self.head)
-        self.leaves = [p for weight in weights for row in weight for p in row]
-        self.steps = 0
-        self.m, self.v = [0.0] * len(self.leaves), [0.0] * len(self.leaves)
+        if self.runs():
+            self.example = example(kit.package)
+            size = self.example.Size()
+            self.documents = [self.example.encode(word)[np.newaxis] for word in WORDS]
+            self.trainer = self.prepared(self.example.initial(size, random.Random(42)), size)
 
     def runs(self) -> bool:
-        return super().runs() and self.kit.zero is not None
+        return self.kit.package.__name__ == "fastgrad"
 
-    def softmax(self, logits: list[Any]) -> list[Any]:
-        exp, largest = self.kit.exp, max(map(self.kit.read, logits))
-        powers = [exp(x - largest) for x in logits]
-        total = sum(powers)
-        return [power / total for power in powers]
-
-    def attention(self, x: list[Any], keys: list[list[Any]], values: list[list[Any]]) -> list[Any]:
-        query = linear(x, self.wq)
-        keys.append(linear(x, self.wk))
-        values.append(linear(x, self.wv))
-        out = []
-        for h in range(0, EMBEDDING, HEAD):
-            q = query[h : h + HEAD]
-            k = [key[h : h + HEAD] for key in keys]
-            v = [value[h : h + HEAD] for value in values]
-            weights = self.softmax([sum(q[j] * kt[j] for j in range(HEAD)) / HEAD**0.5 for kt in k])
-            out += [sum(weights[t] * v[t][j] for t in range(len(v))) for j in range(HEAD)]
-        return linear(out, self.wo)
-
-    def logits(self, token: int, position: int, keys: list[list[Any]], values: list[list[Any]]) -> list[Any]:
-        x = rmsnorm([t + p for t, p in zip(self.tokens[token], self.positions[position], strict=True)])
-        x = [a + b for a, b in zip(self.attention(rmsnorm(x), keys, values), x, strict=True)]
-        hidden = [self.kit.relu(h) for h in linear(rmsnorm(x), self.up)]
-        x = [a + b for a, b in zip(linear(hidden, self.down), x, strict=True)]
-        return linear(x, self.head)
-
-    def forward(self) -> Any:
-        word = WORDS[self.steps % len(WORDS)]
-        text = [26, *map(LETTERS.index, word), 26]
-        keys: list[list[Any]] = []
-        values: list[list[Any]] = []
-        losses = []
-        for position in range(len(text) - 1):
-            chances = self.softmax(self.logits(text[position], position, keys, values))
-            losses.append(-self.kit.log(chances[text[position + 1]]))
-        return (1 / len(losses)) * sum(losses)
-
-    def step(self) -> None:
-        self.forward().backward()
-        self.steps += 1
-        m, v = self.m, self.v
-        for i, p in enumerate(self.leaves):
-            m[i] = 0.85 * m[i] + 0.15 * p.grad
-            v[i] = 0.99 * v[i] + 0.01 * p.grad**2
-            m_hat = m[i] / (1 - 0.85**self.steps)
-            v_hat = v[i] / (1 - 0.99**self.steps)
-            p.data -= 0.01 * m_hat / (v_hat**0.5 + 1e-8)
-            p.grad = 0.0
-
-
-class CompiledMicrogpt(Program):
-    """The model of examples/microgpt.py, of 4,224 scalars: a step is compiled, and Adam is in NumPy."""
-
-    def __init__(self, kit: Kit) -> None:
-        super().__init__(kit)
-        sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
-        self.example = importlib.import_module("microgpt")
-        sys.path.pop(0)
-        size = self.example.Size()
-        self.trainer = self.example.Compiled(self.example.initial(size, random.Random(42)), size)
-        self.leaves = list(map(kit.number, self.trainer.weights))
-        self.documents = [self.example.encode(word)[np.newaxis] for word in WORDS]
-
-    def runs(self) -> bool:
-        return not self.kit.gradients or self.kit.number is self.example.fg.Value
+    def prepared(self, weights: list[float], size: Any) -> Any:
+        """Choose the leaves, and return what trains them."""
+        trainer = self.example.Eager(weights, size)
+        self.leaves = trainer.parameters if self.kit.gradients else weights
+        return trainer
 
     def document(self) -> Any:
         return self.documents[self.trainer.steps % len(WORDS)]
 
+    def tokens(self) -> list[int]:
+        return self.document()[0].astype(int).tolist()
+
     def forward(self) -> Any:
-        for leaf, weight in zip(self.leaves, self.trainer.weights, strict=True):
-            if self.kit.gradients:
+        return self.example.loss(self.leaves, self.tokens(), self.trainer.size)
+
+    def step(self) -> None:
+        self.trainer.step(self.document(), 0.01)
+
+
+class TorchMicrogpt(Microgpt):
+    """examples/microgpt_torch.py: the same on torch's tensors, all positions of a word at once."""
+
+    def runs(self) -> bool:
+        return True
+
+    def prepared(self, weights: list[float], size: Any) -> Any:
+        self.model = importlib.import_module("microgpt_torch").model
+        trainer = importlib.import_module("microgpt_torch").Trainer(weights, size)
+        self.leaves = [trainer.vector]
+        return trainer
+
+    def forward(self) -> Any:
+        return self.model(self.trainer.vector, self.trainer.tokens(self.document()), self.trainer.size)
+
+    def gradient(self) -> list[float]:
+        return self.trainer.vector.grad.tolist()
+
+
+class CompiledMicrogpt(Microgpt):
+    """examples/microgpt.py, where a step is a call of a compiled function, and Adam is in NumPy."""
+
+    def runs(self) -> bool:
+        return super().runs() and (not self.kit.gradients or self.kit.package.backend().name == "c")
+
+    def prepared(self, weights: list[float], size: Any) -> Any:
+        self.leaves = list(map(self.kit.number, weights))
+        return self.example.Compiled(weights, size)
+
+    def forward(self) -> Any:
+        if self.kit.gradients:
+            for leaf, weight in zip(self.leaves, self.trainer.weights, strict=True):
                 leaf.data = weight
-        return self.example.loss(self.leaves, self.document()[0].astype(int).tolist(), self.trainer.size)
+        return super().forward()
 
     def expected(self) -> dict[str, list[float]]:
         """Return the gradient that the step takes, since the other columns have the one of Values."""
         _, gradient = self.trainer.loss.sum_grad(self.trainer.array, self.document(), argnums=0)
         return {"compiled": gradient.tolist()}
 
-    def step(self) -> None:
-        self.trainer.step(self.document(), 0.01)
+
+def example(package: ModuleType) -> ModuleType:
+    """Return a copy of examples/microgpt.py for a column: what it calls `fg` is the column's package."""
+    spec = importlib.util.spec_from_file_location("microgpt", EXAMPLES / "microgpt.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.fg = package
+    return module
 
 
-def linear(x: list[Any], weights: list[list[Any]]) -> list[Any]:
-    """Return the product of a matrix and a vector."""
-    return [sum(w * xi for w, xi in zip(row, x, strict=True)) for row in weights]
-
-
-def rmsnorm(x: list[Any]) -> list[Any]:
-    """Return `x` scaled to a root mean square of one."""
-    scale = (sum(xi * xi for xi in x) / len(x) + 1e-5) ** -0.5
-    return [xi * scale for xi in x]
+def microgpt(kit: Kit) -> Microgpt:
+    """Return the form of the example that trains step by step."""
+    return (TorchMicrogpt if kit.package.__name__ == "torch" else Microgpt)(kit)
 
 
 SIZES = (10**3, 10**4, 10**5, 10**6, 10**7)
@@ -398,7 +369,7 @@ GRAPHS: dict[str, Callable[[Kit], Program]] = {  # timed as forward and backward
 STEPS: dict[str, Callable[[Kit], Program]] = {  # timed as whole training steps
     "moons step": Moons,
     "moons step, nn": lambda kit: Moons(kit, shipped=True),
-    "microgpt step": Microgpt,
+    "microgpt step": microgpt,
     "microgpt step, compiled": CompiledMicrogpt,
 }
 WORKLOADS = GRAPHS | STEPS

@@ -72,6 +72,7 @@ typedef struct fg_code {
     uint32_t uniforms;       /* how many places in all */
     uint32_t *uniform_output; /* for each output, its place in uniforms, or FG_NO_PLACE where it is batched */
     uint32_t inputs, outputs, sums, guards;
+    uint8_t *expected; /* for each guard, what it was when recorded */
     uint32_t slots, lanes;
     int fastmath;
     struct fg_linked *linked; /* by fg_link */
@@ -124,6 +125,9 @@ int fg_run(const fg_code *code, const fg_batch *batch, struct fg_pool *threads);
 /* The single-row path: uniforms is scratch of code->uniforms doubles that fg_uniforms_init has filled once. */
 void fg_uniforms_init(const fg_code *code, double *uniforms);
 void fg_run_uniform(const fg_code *code, double *uniforms);
+
+/* Where all guards are uniform, whether they came out as expected. */
+int fg_takes_path(const fg_code *code, const double *uniforms);
 
 /* Threads, the caller's counted. They start when they are first needed. */
 int fg_pool_new(unsigned threads, struct fg_pool **pool);

@@ -148,6 +148,7 @@ void fg_code_free(fg_code *code)
     free(code->constant);
     free(code->uniform_input);
     free(code->uniform_output);
+    free(code->expected);
     memset(code, 0, sizeof *code);
 }
 
@@ -172,7 +173,7 @@ static int make_stream(fg_graph *g, fg_list *list, const fg_code_options *option
                                           : fg_allocate_places(g, list, options->passes & FG_SCHEDULE, code);
 }
 
-static int join(fg_graph *g, const fg_list *uniform, const fg_list *lane, fg_code *code)
+static int join(fg_graph *g, const fg_code_options *options, const fg_list *uniform, const fg_list *lane, fg_code *code)
 {
     code->constants = g->constants;
     code->inputs = g->inputs;
@@ -185,7 +186,8 @@ static int join(fg_graph *g, const fg_list *uniform, const fg_list *lane, fg_cod
     code->uniform = fg_keep(uniform->instr, uniform->instrs, sizeof *uniform->instr);
     code->lane = fg_keep(lane->instr, lane->instrs, sizeof *lane->instr);
     code->pool = malloc(sizeof *code->pool * ((size_t)code->pool_size + 1));
-    if (!code->constant || !code->uniform || !code->lane || !code->pool)
+    code->expected = fg_keep(options->expected, g->guards, 1);
+    if (!code->constant || !code->uniform || !code->lane || !code->pool || !code->expected)
         return FG_NO_MEMORY;
     if (uniform->pool_size)
         memcpy(code->pool, uniform->pool, sizeof *code->pool * uniform->pool_size);
@@ -207,7 +209,7 @@ static int make_code(fg_graph *g, const fg_code_options *options, fg_code *code)
     if (status == FG_OK && g->lanes)
         status = make_stream(g, &lane, options, code);
     code->fastmath = options->fastmath;
-    return status == FG_OK ? join(g, &uniform, &lane, code) : status;
+    return status == FG_OK ? join(g, options, &uniform, &lane, code) : status;
 }
 
 int fg_compile(const fg_program *p, const fg_code_options *options, fg_code *code)

@@ -276,8 +276,7 @@ static unsigned threads_for(const job *j)
 /* Chunks of whole blocks, eight or so for each thread, so that those that are done early take over from the others. */
 static size_t chunk_rows(const job *j, unsigned threads)
 {
-    size_t lanes = j->code->lanes ? j->code->lanes : 1; /* 0 without a lane stream */
-    return j->code->sums ? FG_CHUNK : round_up(j->batch->rows / (8 * threads) + 1, lanes);
+    return j->code->sums ? FG_CHUNK : round_up(j->batch->rows / (8 * threads) + 1, j->code->lanes);
 }
 
 static size_t levels(size_t chunks)
@@ -327,7 +326,18 @@ static void fill_rows(const job *j)
             *(double *)(batch->output[k].data + batch->output[k].stride * (ptrdiff_t)i) = value;
     }
     if (batch->left)
-        memset(batch->left, 0, batch->rows);
+        memset(batch->left, !fg_takes_path(code, j->uniforms), batch->rows);
+}
+
+/* All that is needed is memory for the uniforms: no description of columns, which may be thousands for a single row. */
+static int run_without_lanes(job *j)
+{
+    j->uniforms = fg_pool_scratch(j->pool, 0, j->code->uniforms * sizeof *j->uniforms + 1);
+    if (!j->uniforms)
+        return FG_NO_MEMORY;
+    run_uniform(j);
+    fill_rows(j);
+    return FG_OK;
 }
 
 static int run(job *j)
@@ -346,10 +356,7 @@ static int run(job *j)
     if (j->past_cache)
         j->stage = stage_rows(j->output, outputs, code->lanes, &j->staged);
     run_uniform(j);
-    if (code->lane_size)
-        run_rounds(j, threads, a_round);
-    else
-        fill_rows(j);
+    run_rounds(j, threads, a_round);
     free(memory);
     return j->status;
 }
@@ -367,7 +374,7 @@ int fg_run(const fg_code *code, const fg_batch *batch, struct fg_pool *pool)
         fg_pool_enter(pool = own);
     }
     job j = {.code = code, .batch = batch, .lanes = lanes, .pool = pool, .polled = clock()};
-    int status = run(&j);
+    int status = code->lane_size ? run(&j) : run_without_lanes(&j);
     fg_pool_leave(pool);
     fg_pool_free(own);
     return status;

@@ -171,3 +171,12 @@ void fg_run_uniform(const fg_code *code, double *uniforms)
 {
     run(code->linked->uniform, uniforms);
 }
+
+int fg_takes_path(const fg_code *code, const double *uniforms)
+{
+    const uint32_t *place = code->uniform_output + (code->outputs - code->guards);
+    for (uint32_t k = 0; k < code->guards; k++)
+        if ((uniforms[place[k]] != 0.0) != (code->expected[k] != 0))
+            return 0;
+    return 1;
+}

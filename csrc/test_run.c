@@ -324,11 +324,12 @@ static void test_interrupt(void)
     fg_unlink(&t.code);
 }
 
-static void test_all_rows_alike(void)
+static void all_rows_alike(uint8_t guard, uint8_t leaves)
 {
     trial t;
     double out[5] = {0.0}, expected = uniform[0] + uniform[1];
     uint8_t left[5] = {9, 9, 9, 9, 9};
+    uniform[2] = guard ? 0.5 : -0.0;
     fg_column in[UNIFORMS] = {{0}}, to[2] = {{(char *)out, sizeof *out}, {(char *)left, 1}};
     begin(&t, 0, 2);
     t.code.lanes = 0;
@@ -336,13 +337,21 @@ static void test_all_rows_alike(void)
     t.code.uniforms++;
     t.code.uniform = (fg_instr[]){{.op = FG_OP_add, .z = 1 + UNIFORMS, .a = 1, .b = 2}};
     t.code.uniform_size = 1;
+    t.code.expected = (uint8_t[]){guard != leaves};
     t.uniform_output[0] = 1 + UNIFORMS;
+    t.uniform_output[1] = 1 + 2;
     end(&t);
     fg_batch batch = {.rows = 5, .input = in, .output = to, .uniform_input = uniform, .left = left};
     assert(fg_run(&t.code, &batch, NULL) == FG_OK);
     for (int i = 0; i < 5; i++)
-        assert(same(out[i], expected) && left[i] == 0);
+        assert(same(out[i], expected) && left[i] == leaves);
     fg_unlink(&t.code);
+}
+
+static void test_all_rows_alike(void)
+{
+    for (uint8_t trial = 0; trial < 4; trial++)
+        all_rows_alike(trial % 2, trial / 2);
 }
 
 static void test_fastmath_rounds_once(void)

@@ -165,9 +165,9 @@ def loss(weights: Iterable[Any], document: Iterable[Any], size: Size) -> Any:
 FIRST, SECOND, TINY = 0.9, 0.99, 1e-8  # Adam: what is kept of the means of gradients and of their squares
 
 
-def pace(rate: float, step: int) -> float:
-    """Return Adam's step size: at first the means are too small, since they began at 0."""
-    return rate * math.sqrt(1.0 - SECOND**step) / (1.0 - FIRST**step)
+def corrected(rate: float, step: int) -> tuple[float, float]:
+    """Return factors for the two means in Adam's step: at first these are too small, since they began at 0."""
+    return rate / (1.0 - FIRST**step), 1.0 / math.sqrt(1.0 - SECOND**step)
 
 
 class Eager:
@@ -190,13 +190,13 @@ class Eager:
         surprise = loss(self.parameters, document, self.size)
         surprise.backward()
         self.steps += 1
-        by = pace(rate, self.steps)
+        pace, scale = corrected(rate, self.steps)
         for i, p in enumerate(self.parameters):
             g, (mean, square) = p.grad, self.means[i]
             mean = FIRST * mean + (1.0 - FIRST) * g
             square = SECOND * square + (1.0 - SECOND) * g * g
             self.means[i] = mean, square
-            p.data -= by * mean / (math.sqrt(square) + TINY)
+            p.data -= pace * mean / (scale * math.sqrt(square) + TINY)
             p.grad = 0.0
         return float(surprise.data)
 
@@ -223,7 +223,8 @@ class Compiled:
         self.steps += 1
         self.mean = FIRST * self.mean + (1.0 - FIRST) * g
         self.square = SECOND * self.square + (1.0 - SECOND) * g * g
-        self.array -= pace(rate, self.steps) * self.mean / (np.sqrt(self.square) + TINY)
+        pace, scale = corrected(rate, self.steps)
+        self.array -= pace * self.mean / (scale * np.sqrt(self.square) + TINY)
         return float(surprise / len(documents))
 
 
@@ -325,8 +326,8 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="A small GPT of scalars learns to invent Python identifiers.")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--compiled", action="store_true", help="train with fg.compile (the default)")
-    form.add_argument("--eager", action="store_true", help="train in Values")
+    form.add_argument("--compiled", action="store_true", help="train with fg.compile (the default with the C core)")
+    form.add_argument("--eager", action="store_true", help="train in Values (the default in pure Python)")
     parser.add_argument("--steps", type=counted, default=3000, help="how many steps to train (default 3000)")
     parser.add_argument("--batch", type=counted, default=1, help="documents of one length in a step (default 1)")
     parser.add_argument("--write", type=counted, default=20, help="how many identifiers to write (default 20)")
@@ -335,6 +336,8 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.eager and options.batch > 1:
         parser.error("--batch: in Values a step is one document; leave --eager out")
+    if fg.backend().name == "python" and options.batch == 1 and not options.compiled:
+        options.eager = True  # there compiled functions are quick over many rows only
     return options
 
 

@@ -60,7 +60,8 @@ def report(size: microgpt.Size, weights: Sequence[float]) -> None:
         import microgpt_torch
 
         check("torch", expected, microgpt_torch.gradient(weights, tokens, size), 1e-9)
-        row("torch, one thread", measured(microgpt_torch.stepper(weights, tokens, size, RATE)))
+        torch = microgpt_torch.Trainer(weights, size)
+        row("torch, one thread", measured(lambda: torch.step(document[np.newaxis], RATE)))
     print(f"the compiled forms are prepared once for each length; for this one in {preparation:.0f} ms")
 
 
@@ -69,7 +70,9 @@ def row(name: str, times: Times, documents: int = 1) -> None:
     print(f"    {name:44} {times[0] / documents:9.3f} {times[1] / documents:9.3f}", flush=True)
 
 
-def prepared(size: microgpt.Size, weights: Sequence[float], documents: microgpt.Floats) -> tuple[float, object]:
+def prepared(
+    size: microgpt.Size, weights: Sequence[float], documents: microgpt.Floats
+) -> tuple[float, microgpt.Compiled]:
     """Return what the first call takes in ms, which records and differentiates, and a trainer that has done it."""
     trainer = microgpt.Compiled(weights, size)
     start = time.process_time()

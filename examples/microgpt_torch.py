@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import microgpt
 import torch
@@ -44,16 +44,32 @@ def gradient(weights: Sequence[float], tokens: list[int], size: microgpt.Size) -
     return [loss.item(), *vector.grad.tolist()]
 
 
-def stepper(weights: Sequence[float], tokens: list[int], size: microgpt.Size, rate: float) -> Callable[[], None]:
-    """Return a training step on one thread, with torch's own Adam."""
-    torch.set_num_threads(1)
-    vector = torch.tensor(weights, dtype=torch.float64, requires_grad=True)
-    document = torch.tensor(tokens)
-    adam = torch.optim.Adam([vector], lr=rate, betas=(microgpt.FIRST, microgpt.SECOND), eps=microgpt.TINY)
+class Trainer:
+    """Training on one thread, with torch's own Adam."""
 
-    def step() -> None:
-        adam.zero_grad()
-        model(vector, document, size).backward()
-        adam.step()
+    def __init__(self, weights: Sequence[float], size: microgpt.Size) -> None:
+        torch.set_num_threads(1)
+        self.size = size
+        self.vector = torch.tensor(weights, dtype=torch.float64, requires_grad=True)
+        self.adam = torch.optim.Adam([self.vector], betas=(microgpt.FIRST, microgpt.SECOND), eps=microgpt.TINY)
+        self.steps = 0
 
-    return step
+    @property
+    def weights(self) -> list[float]:
+        """The weights as they are by now."""
+        return self.vector.tolist()
+
+    def tokens(self, documents: microgpt.Floats) -> torch.Tensor:
+        """Return the tokens of one document, a matrix with one row."""
+        (document,) = torch.from_numpy(documents).long()
+        return document
+
+    def step(self, documents: microgpt.Floats, rate: float) -> float:
+        """Learn from one document, a matrix with one row; return the loss before."""
+        self.adam.param_groups[0]["lr"] = rate
+        self.adam.zero_grad()
+        loss = model(self.vector, self.tokens(documents), self.size)
+        loss.backward()
+        self.adam.step()
+        self.steps += 1
+        return loss.item()

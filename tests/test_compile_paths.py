@@ -222,3 +222,25 @@ def test_threads_share_a_function(fg: ModuleType) -> None:
     assert [f(v) for v in x.tolist()] == expected.tolist()
     assert len(results) == 8 and all(np.array_equal(got, expected[order]) for order, got in results)
     assert len(f.paths) == len(alone.paths)
+
+
+@pytest.mark.parametrize("first", [-2.0, 0.0, 3.0])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda f, x: f.sum_grad(x),
+        lambda f, x: f.sum_grad(np.array([x])),
+        lambda f, x: f.value_and_grad(x, argnums=0),
+        lambda f, x: f.value_and_grad(np.array([x]), argnums=0),
+    ],
+    ids=["sum_grad", "sum_grad of a batch", "value_and_grad", "value_and_grad of a batch"],
+)
+def test_a_single_row_takes_its_own_path_in_every_kind_of_call(
+    fg: ModuleType, first: float, ask: Callable[[Any, Any], Any]
+) -> None:
+    f = fg.compile(lambda x: x * x if x > 1.0 else 5.0 * x if x > -1.0 else -x)
+    ask(f, first)
+    for x, value, slope in [(3.0, 9.0, 6.0), (0.5, 2.5, 5.0), (-2.0, 2.0, -1.0)] * 2:
+        found = ask(f, x)
+        assert [np.asarray(number).item() for number in found] == [value, slope]
+    assert len(f.paths) == 3

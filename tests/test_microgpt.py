@@ -135,6 +135,31 @@ def test_training_is_the_same_in_both_forms(backend: str, microgpt: ModuleType, 
     assert_same(backend, weights[1], weights[0])
 
 
+def test_adam_is_that_of_the_library(fg: ModuleType, microgpt: ModuleType, tiny: Any) -> None:
+    weights, documents = weights_of(microgpt, tiny), [microgpt.encode(name) for name in ("is", "dump", "or")]
+    trainer, parameters = microgpt.Eager(weights, tiny), [fg.Value(weight) for weight in weights]
+    settings = {"betas": (microgpt.FIRST, microgpt.SECOND), "eps": microgpt.TINY}
+    adam = importlib.import_module(f"{fg.__name__}.optim").Adam(parameters, lr=0.1, **settings)
+    for document in documents:
+        trainer.step(document[np.newaxis], 0.1)
+        adam.zero_grad()
+        microgpt.loss(parameters, document.astype(int).tolist(), tiny).backward()
+        adam.step()
+    np.testing.assert_allclose(trainer.weights, [p.data for p in parameters], rtol=1e-12, atol=1e-15)
+
+
+def test_training_is_that_of_torch(microgpt: ModuleType, tiny: Any) -> None:
+    pytest.importorskip("torch")
+    microgpt_torch = importlib.import_module("microgpt_torch")
+    losses, weights = [], []
+    for form in (microgpt.Eager, microgpt_torch.Trainer):
+        trainer = form(weights_of(microgpt, tiny), tiny)
+        losses.append(microgpt.train(trainer, microgpt.batches(["is", "dump"], 1, random.Random(0)), steps=5))
+        weights.append(trainer.weights)
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-9)
+    np.testing.assert_allclose(weights[1], weights[0], rtol=1e-9, atol=1e-12)
+
+
 def test_each_length_is_recorded_once(microgpt: ModuleType, tiny: Any) -> None:
     trainer = microgpt.Compiled(microgpt.initial(tiny, random.Random(0)), tiny)
     microgpt.train(trainer, microgpt.batches(["is", "or", "a", "all", "any"], 1, random.Random(0)), steps=7)
@@ -200,6 +225,17 @@ def test_program_trains_and_writes(
     assert len(re.findall(r"held-out loss: \d\.\d", said.out)) == 2
     assert said.out.count("\n    ") == 5
     assert len(re.findall(r"step \d+: loss \d\.\d+", said.err)) == 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "in_pure_python"),
+    [([], "eager"), (["--compiled"], "compiled"), (["--batch", "2"], "compiled"), (["--eager"], "eager")],
+)
+def test_program_trains_in_the_quicker_form_unless_it_is_told(
+    backend: str, microgpt: ModuleType, arguments: list[str], in_pure_python: str
+) -> None:
+    chosen = "eager" if microgpt.parsed(arguments).eager else "compiled"
+    assert chosen == (in_pure_python if backend == "python" or arguments == ["--eager"] else "compiled")
 
 
 @pytest.mark.parametrize(

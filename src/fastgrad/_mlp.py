@@ -103,11 +103,11 @@ def network(sizes: tuple[int, ...], activation: str, task: str) -> Network:
 
 
 class Adam:
-    """Adam [1]_ on a vector, in place.
+    """Adam [1]_ on a vector, in place, with epsilon where scikit-learn has it: in the order at the end of section 2.
 
     References
     ----------
-    .. [1] D. P. Kingma, J. Ba: Adam: a method for stochastic optimization. ICLR 2015, algorithm 1.
+    .. [1] D. P. Kingma, J. Ba: Adam: a method for stochastic optimization. ICLR 2015.
     """
 
     def __init__(self, size: int, lr: float, betas: tuple[float, float], epsilon: float) -> None:

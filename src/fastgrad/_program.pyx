@@ -17,7 +17,7 @@ from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_New, PyTuple_SET_ITEM
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from fastgrad import _code_listing, _recording
 
@@ -109,6 +109,7 @@ cdef extern from "code.h":
     int fg_run(const fg_code *code, const fg_batch *batch, fg_pool *threads) nogil
     void fg_uniforms_init(const fg_code *code, double *uniforms) nogil
     void fg_run_uniform(const fg_code *code, double *uniforms) nogil
+    bint fg_takes_path(const fg_code *code, const double *uniforms) nogil
     int fg_pool_new(unsigned threads, fg_pool **pool) nogil
     void fg_pool_free(fg_pool *pool) nogil
     const char *fg_isa(unsigned number) nogil
@@ -368,7 +369,6 @@ cdef class Code:
     cdef readonly bytes batched, expected
     cdef object before, removed
     cdef double *uniforms  # for calls with a single row, which hold the GIL
-    cdef size_t expected_size
 
     def __cinit__(self, Program program, before, removed, batched, bytes expected, bint sum, bint fastmath, int mask,
                   int lanes):
@@ -384,7 +384,7 @@ cdef class Code:
         cdef fg_code_options options
         options.passes, options.fastmath, options.sum, options.lanes = mask, fastmath, sum, lanes
         options.batched, options.expected = self.batched, self.expected
-        options.guards = self.expected_size = len(self.expected)
+        options.guards = len(self.expected)
         cdef int status
         with nogil:
             status = fg_compile(&program.p, &options, &self.code)
@@ -441,23 +441,6 @@ cdef class Code:
         if status == FG_STOPPED:
             interrupted()
         check(status)
-        if left != NULL and not self.code.lane_size:
-            self.set_uniform_guards(rows, numbers, left)
-
-    cdef set_uniform_guards(self, size_t rows, const double *numbers, uint8_t *left):
-        """Where nothing varies from row to row all rows take the same path."""
-        memcpy(self.uniforms + self.code.constants, numbers, self.code.uniform_inputs * sizeof(double))
-        fg_run_uniform(&self.code, self.uniforms)
-        memset(left, not self.takes_path(), rows)
-
-    cdef bint takes_path(self):
-        """Whether the guards are as expected after a run of the uniform stream in ``uniforms``."""
-        cdef uint32_t k, first = self.code.outputs - self.code.guards
-        cdef const char *expected = self.expected
-        for k in range(self.code.guards):
-            if (self.uniforms[self.code.uniform_output[first + k]] != 0.0) != expected[k]:
-                return False
-        return True
 
     def stats(self):
         """Return operations before and after each pass, and what the code takes to run."""

@@ -85,7 +85,7 @@ cdef class Entry:
                 return self.slow(*args, **kwargs)
             place += self.shapes[i].size
         fg_run_uniform(&code.code, code.uniforms)
-        if code.expected_size and not code.takes_path():
+        if not fg_takes_path(&code.code, code.uniforms):
             return self.slow(*args, **kwargs)
         self.give(code, made)
         self.calls += 1
