@@ -408,6 +408,16 @@ def test_function_that_does_not_pickle_is_named_and_not_lost(fg: ModuleType, dis
         distributed.value_and_grad(fg.compile(lambda x, kind: w * x), X1, lock)
 
 
+def test_what_does_not_pickle_is_named_in_functions_that_are_used(fg: ModuleType, distributed: Any) -> None:
+    lock = threading.Lock()
+
+    def inner(x: Any) -> Any:
+        return inner(-x) if x < 0.0 else x if lock else -x
+
+    with pytest.raises(TypeError, match=r"it uses 'inner', function .*; it uses 'lock', lock <"):
+        distributed.apply(fg.compile(lambda x: inner(x)), X1)
+
+
 def test_recordings_go_alone_where_the_function_cannot(fg: ModuleType, distributed: Any, tmp_path: Path) -> None:
     lock = threading.Lock()
     f = fg.compile(lambda w, x: w * x if lock else x)
@@ -444,8 +454,9 @@ def test_other_mistakes_are_named(fg: ModuleType, distributed: Any) -> None:
     f = fg.compile(lambda x: x * x)
     with pytest.raises(ValueError, match=r"method.*expected one of value, grad.*got 'gradient'"):
         distributed.apply(f, X1, method="gradient")
-    with pytest.raises(TypeError, match=r"client: expected a dask.distributed.Client, or None, got int 2"):
-        distributed.value_and_grad(f, X1, argnums="x", client=2)
+    for client in (2, X1):
+        with pytest.raises(TypeError, match=r"client: expected a dask.distributed.Client.*or None; got (int 2|Array)"):
+            distributed.value_and_grad(f, X1, argnums="x", client=client)
     with pytest.raises(TypeError, match="no Value that was made outside"):
         distributed.backward(f, X1)
     with pytest.raises(ValueError, match="mean over no rows"):

@@ -151,12 +151,12 @@ def test_apply_gives_what_the_function_gives(fg: ModuleType, distributed: Any, c
 
 def test_fit_has_the_bits_of_one_process(fg: ModuleType, distributed: Any, client: Any) -> None:
     runs = []
-    for workers in (None, distributed.Workers(client)):
+    for workers in (None, client, distributed.Workers(client)):
         model, _ = network(fg)
         settings = {"epochs": 2, "batch_size": 5000, "progress": False, "client": workers}
         history = fg.fit(model, lambda x, y: (x - y) ** 2, (X, Y), **settings)
         runs.append((history.loss, [p.data for p in model.parameters()]))
-    assert runs[0] == runs[1]
+    assert runs[0] == runs[1] == runs[2]
 
 
 def test_program_is_sent_once(fg: ModuleType, distributed: Any, client: Any) -> None:
@@ -186,3 +186,14 @@ def test_what_a_worker_refuses_is_told_here(fg: ModuleType, distributed: Any, cl
     with pytest.raises(TypeError, match=r"cannot be sent to workers.*'lock'"):
         distributed.backward(fg.compile(lambda x, y: x[0] if lock else y, signature="(2),()->()"), *rows())
     assert not any(client.processing().values())
+
+
+def test_client_that_is_closed_is_refused_at_once(fg: ModuleType, distributed: Any, cluster: Any) -> None:
+    with distributed_of_dask.Client(cluster, set_as_default=False) as closed:
+        pass
+    _, f = network(fg)
+    for call in (distributed.backward, distributed.value_and_grad):
+        with pytest.raises(ValueError, match="client: expected one that is open, got one that was closed"):
+            call(f, *rows(), client=closed)
+    with pytest.raises(ValueError, match="client: expected one that is open, got one that was closed"):
+        distributed.Workers(closed)

@@ -145,9 +145,15 @@ def asynchronous(client: object) -> TypeError:
     return TypeError(f"client: expected one that waits for results, got {client}: use Client(asynchronous=False)")
 
 
+def closed(client: object) -> ValueError:
+    return ValueError(f"client: expected one that is open, got one that was closed: {client}")
+
+
 def bad_rows(got: object, chunk: int) -> ValueError:
     return ValueError(f"Workers(rows): expected a multiple of {chunk}, got {short(got)}")
 
 
 def not_a_client(got: object) -> TypeError:
-    return TypeError(f"client: expected a dask.distributed.Client, or None, got {_described(got)}")
+    return TypeError(
+        f"client: expected a dask.distributed.Client, as Client(cluster) makes it, or None; got {_described(got)}"
+    )
