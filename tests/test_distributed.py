@@ -225,9 +225,9 @@ def test_compiled_functions_inside_take_their_code_along(fg: ModuleType, distrib
     assert f.parameters == (w,)
 
 
-@pytest.mark.parametrize("rows", [1024, 3072])
+@pytest.mark.parametrize("rows", [None, 1024, 3072])
 @pytest.mark.parametrize("batch", [1, 1024, 5000])
-def test_workers_sum_a_batch_as_the_function_does(rows: int, batch: int, fg: ModuleType, distributed: Any) -> None:
+def test_workers_sum_a_batch_as_the_function_does(rows: int | None, batch: int, fg: ModuleType, distributed: Any) -> None:
     f, _ = line(fg)
     f(X[0], Y[0])
     total, gradient = distributed.Workers(rows=rows).sum_grad(f, X[:batch], Y[:batch])
@@ -462,7 +462,7 @@ def test_other_mistakes_are_named(fg: ModuleType, distributed: Any) -> None:
     with pytest.raises(ValueError, match="mean over no rows"):
         distributed.backward(line(fg)[0], cut(X[:0], 0), cut(X[:0], 0))
     for rows in (0, 1000, 1024.0, True):
-        with pytest.raises(ValueError, match=rf"Workers\(rows\): expected a multiple of 1024, got {rows}"):
+        with pytest.raises(ValueError, match=rf"Workers\(rows\): expected a multiple of 1024, or None, got {rows}"):
             distributed.Workers(rows=rows)
     with pytest.raises(ValueError, match="expected 'mean' or 'sum', got 'max'"):
         distributed.backward(f, X1, reduction="max")

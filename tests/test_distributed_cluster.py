@@ -159,6 +159,24 @@ def test_fit_has_the_bits_of_one_process(fg: ModuleType, distributed: Any, clien
     assert runs[0] == runs[1] == runs[2]
 
 
+def test_batch_is_shared_out_among_the_threads_without_a_warning(
+    fg: ModuleType, distributed: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = np.random.default_rng(2)
+    x, y = draw.standard_normal((40_000, 40)), draw.standard_normal(40_000)  # more than Dask likes in a graph
+    w = fg.Value(2.0)
+    f = fg.compile(lambda x, y: (w * x[3] - y) ** 2, signature="(40),()->()")
+    f(x[0], y[0])
+    gradient = importlib.import_module("fastgrad.distributed._gradient")
+    cuts: list[Any] = []
+    graph = gradient._graph
+    monkeypatch.setattr(gradient, "_graph", lambda *given: cuts.append(given[-1]) or graph(*given))
+    total, by_w = distributed.Workers(client).sum_grad(f, x, y)
+    assert cuts == [(20 * CHUNK, 40_000 - 20 * CHUNK)]
+    expected = f.sum_grad(x, y, argnums="parameters")
+    assert total == expected[0] and by_w.tobytes() == expected[1].tobytes()
+
+
 def test_program_is_sent_once(fg: ModuleType, distributed: Any, client: Any) -> None:
     model, f = network(fg)
     x, y = client.persist(rows())

@@ -150,7 +150,7 @@ def closed(client: object) -> ValueError:
 
 
 def bad_rows(got: object, chunk: int) -> ValueError:
-    return ValueError(f"Workers(rows): expected a multiple of {chunk}, got {short(got)}")
+    return ValueError(f"Workers(rows): expected a multiple of {chunk}, or None, got {short(got)}")
 
 
 def not_a_client(got: object) -> TypeError:
