@@ -227,7 +227,9 @@ def test_compiled_functions_inside_take_their_code_along(fg: ModuleType, distrib
 
 @pytest.mark.parametrize("rows", [None, 1024, 3072])
 @pytest.mark.parametrize("batch", [1, 1024, 5000])
-def test_workers_sum_a_batch_as_the_function_does(rows: int | None, batch: int, fg: ModuleType, distributed: Any) -> None:
+def test_workers_sum_a_batch_as_the_function_does(
+    rows: int | None, batch: int, fg: ModuleType, distributed: Any
+) -> None:
     f, _ = line(fg)
     f(X[0], Y[0])
     total, gradient = distributed.Workers(rows=rows).sum_grad(f, X[:batch], Y[:batch])
@@ -346,6 +348,10 @@ BAD: dict[str, tuple[tuple[Any, ...], type[Exception], str]] = {
     "too few dimensions": ((1.0, da.ones((), chunks=())), ValueError, r"argument x.*core dimensions \(n\).*shape \(\)"),
     "unknown core size": ((1.0, M1.T[(M1.T > 0.0).all(axis=1)].T), ValueError, "x.compute_chunk_sizes"),
 }
+BAD_APPLIED: dict[str, tuple[tuple[Any, ...], type[Exception], str]] = {
+    "rows that are NumPy's with some of unknown number": ((X, M1[M1[:, 0] > 0.0]), ValueError, "x.compute_chunk_sizes"),
+    "known and unknown numbers of rows": ((X1[X1 > 0.0], M1), ValueError, r"argument w.*known sizes.*\(nan,\)"),
+}
 BAD_SUMS: dict[str, tuple[tuple[Any, ...], type[Exception], str]] = {
     "rows that are not Dask's": ((X, M1), ValueError, "argument w: it has rows.*from_array"),
     "two batch dimensions": ((1.0, cut(MATRIX, CHUNK)[None]), ValueError, "argument x: expected one batch dimension"),
@@ -359,6 +365,23 @@ def test_arguments_that_do_not_fit(case: str, function: str, fg: ModuleType, dis
     args, kind, text = BAD[case]
     with pytest.raises(kind, match=text):
         getattr(distributed, function)(vector(fg), *args)
+
+
+@pytest.mark.parametrize("case", BAD_APPLIED)
+def test_rows_whose_number_is_not_known_do_not_fit_others(case: str, fg: ModuleType, distributed: Any) -> None:
+    args, kind, text = BAD_APPLIED[case]
+    with pytest.raises(kind, match=text):
+        distributed.apply(vector(fg), *args)
+
+
+@pytest.mark.parametrize("function", ["apply", "value_and_grad", "backward"])
+@pytest.mark.parametrize("several", [False, True])
+def test_values_are_no_arguments(several: bool, function: str, fg: ModuleType, distributed: Any) -> None:
+    f = fg.compile(lambda p, x: p[0] * x, signature="(n),()->()")
+    p = np.array([fg.Value(2.0)]) if several else fg.Value(2.0)
+    f = f if several else fg.compile(lambda p, x: p * x)
+    with pytest.raises(TypeError, match=r"argument p: expected numbers.*got Values; pass their data.*argnums='p'"):
+        getattr(distributed, function)(f, p, X1)
 
 
 @pytest.mark.parametrize("case", BAD_SUMS)

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._arguments import Layout
+from .._backend import Value
 from .._compiled import Compiled
-from .._signature import Core
+from .._signature import Core, as_array
 from .._structure import Structure
 from . import _errors
 from ._shipping import check_picklable, dask
@@ -77,6 +78,9 @@ def spread(where: str, f: Any, args: Sequence[Any], kwargs: dict[str, Any], more
     for name, structure in zip(layout.bound.names, layout.structures, strict=True):
         for _ in range(_statics_in(structure)):
             check_picklable(name, next(statics))
+    for i, (name, leaf) in enumerate(zip(layout.leaf_names, parts.leaves, strict=True)):
+        if i not in places and as_array(name, leaf, Value).dtype == object:
+            raise _errors.values_as_argument(name)
     arrays = [parts.leaves[place] for place in places]
     leaves = [None if i in places else leaf for i, leaf in enumerate(parts.leaves)]
     template = Template(layout.structures, layout.bound.keywords, leaves, parts.statics, places)

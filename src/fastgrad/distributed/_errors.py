@@ -79,6 +79,14 @@ def no_dask_array(where: str, name: str) -> TypeError:
     )
 
 
+def values_as_argument(name: str) -> TypeError:
+    return TypeError(
+        f"argument {name}: expected numbers or arrays of them, got Values; pass their data, with "
+        f"argnums={name.partition('[')[0]!r} for the derivative, or use them inside the function, with "
+        "argnums='parameters'"
+    )
+
+
 def wrong_dtype(name: str, dtype: object) -> TypeError:
     return TypeError(
         f"argument {name}: expected real numbers, of a dtype that casts safely to float64 (bool, integers, floats); "
