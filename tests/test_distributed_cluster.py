@@ -149,14 +149,23 @@ def test_apply_gives_what_the_function_gives(fg: ModuleType, distributed: Any, c
         np.testing.assert_array_equal(got, right)
 
 
-def test_fit_has_the_bits_of_one_process(fg: ModuleType, distributed: Any, client: Any) -> None:
-    runs = []
-    for workers in (None, client, distributed.Workers(client)):
+def test_fit_has_the_bits_of_one_process_though_a_worker_is_killed(
+    fg: ModuleType, distributed: Any, client: Any
+) -> None:
+    def fitted(client: Any, killed_after: int | None) -> Any:
+        def rate(epoch: int) -> float:
+            if epoch == killed_after:
+                kill(min(workers.run(os.getpid).values()))
+            return 0.9**epoch
+
         model, _ = network(fg)
-        settings = {"epochs": 2, "batch_size": 5000, "progress": False, "client": workers}
+        schedule = fg.optim.LambdaLR(fg.optim.SGD(model.parameters(), lr=0.1), rate)
+        settings = {"epochs": 3, "batch_size": 5000, "progress": False, "client": client, "schedule": schedule}
         history = fg.fit(model, lambda x, y: (x - y) ** 2, (X, Y), **settings)
-        runs.append((history.loss, [p.data for p in model.parameters()]))
-    assert runs[0] == runs[1] == runs[2]
+        return history.loss, [p.data for p in model.parameters()]
+
+    workers = client
+    assert fitted(None, None) == fitted(client, 1) == fitted(distributed.Workers(client), 2)
 
 
 def test_batch_is_shared_out_among_the_threads_without_a_warning(
