@@ -180,6 +180,14 @@ def test_gradient_by_parameters_is_in_the_order_of_the_parameters(fg: ModuleType
     np.testing.assert_array_equal(gradient, expected[1])
 
 
+def test_backward_is_refused_where_a_function_is_recorded(fg: ModuleType, distributed: Any) -> None:
+    f, (a, _) = line(fg)
+    outer = fg.compile(lambda x: x * distributed.backward(f, X1, X1))
+    with pytest.raises(fg.TracingError, match="inside a function that is being recorded would change gradients once"):
+        outer(2.0)
+    assert a.grad == 0.0
+
+
 def test_program_is_packed_once_and_numbers_travel_apart(fg: ModuleType, distributed: Any) -> None:
     model = fg.nn.MLP(3, [16, 16, 1])
     f = fg.compile(lambda x: model(list(x)) ** 2, signature="(3)->()")

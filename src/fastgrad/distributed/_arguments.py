@@ -63,11 +63,15 @@ class Spread(NamedTuple):
         return self.template.filled(blocks)
 
 
+def check_compiled(where: str, f: Any) -> None:
+    if not isinstance(f, Compiled):
+        raise _errors.not_compiled(where, f)
+
+
 def spread(where: str, f: Any, args: Sequence[Any], kwargs: dict[str, Any], more: bool = False) -> Spread:
     """Find the Dask arrays in a call, and check their core dimensions; ``more`` also takes NumPy arrays with rows."""
     array_type = dask("dask.array").Array
-    if not isinstance(f, Compiled):
-        raise _errors.not_compiled(where, f)
+    check_compiled(where, f)
     layout, parts = f.take_apart(args, kwargs)
     places = [i for i, leaf in enumerate(parts.leaves) if isinstance(leaf, array_type)]
     if not places:
