@@ -77,7 +77,10 @@ def _sums(unpacked: Unpacked, call: _Call, blocks: Sequence[Any]) -> Floats:
 
 
 def _look_for_nan(function: str, call: _Call, place: _Place, blocks: Sequence[Any]) -> None:
-    """Name the row that made a sum nan, if it is the data that is to blame."""
+    """Name the row that made a sum nan, if it is the data that is to blame, and nothing that all rows share."""
+    shared = [call.data, *[leaf for leaf in call.template.leaves if leaf is not None]]
+    if not all(np.isfinite(np.asarray(numbers, float)).all() for numbers in shared):
+        return
     for name, block in zip(call.names, blocks, strict=True):
         bad = ~np.isfinite(np.asarray(block, float).reshape(place.rows, -1)).all(axis=1)
         if bad.any():

@@ -222,7 +222,8 @@ def once(thing: Any, name: str) -> Any:
 
 def is_client(given: Any) -> bool:
     """Whether something is a client of Dask's, without importing it."""
-    return all(callable(getattr(given, method, None)) for method in ("persist", "compute", "nthreads"))
+    methods = "persist", "compute", "nthreads"
+    return not isinstance(given, type) and all(callable(getattr(given, method, None)) for method in methods)
 
 
 def client_of(given: Any) -> Any:
