@@ -294,7 +294,7 @@ class _Run:
 def _compiled(model: Any, loss: Callable[..., Any], rows: Arrays, training: bool, numbers: int) -> Compiled:
     """The loss of one row; the last argument are the numbers for dropout, if it needs any."""
 
-    count = len(rows)  # the function may be sent to workers, and all rows with it if they were used in there
+    count = len(rows)  # were rows used below, they would all be sent to each worker, with the function
 
     def of_row(*row: Any) -> Any:
         dropout = noise(row[-1]) if numbers else nullcontext()
