@@ -149,14 +149,41 @@ def test_apply_gives_what_the_function_gives(fg: ModuleType, distributed: Any, c
         np.testing.assert_array_equal(got, right)
 
 
-def test_fit_has_the_bits_of_one_process(fg: ModuleType, distributed: Any, client: Any) -> None:
-    runs = []
-    for workers in (None, distributed.Workers(client)):
+def test_fit_has_the_bits_of_one_process_though_a_worker_is_killed(
+    fg: ModuleType, distributed: Any, client: Any
+) -> None:
+    def fitted(client: Any, killed_after: int | None) -> Any:
+        def rate(epoch: int) -> float:
+            if epoch == killed_after:
+                kill(min(workers.run(os.getpid).values()))
+            return 0.9**epoch
+
         model, _ = network(fg)
-        settings = {"epochs": 2, "batch_size": 5000, "progress": False, "client": workers}
+        schedule = fg.optim.LambdaLR(fg.optim.SGD(model.parameters(), lr=0.1), rate)
+        settings = {"epochs": 3, "batch_size": 5000, "progress": False, "client": client, "schedule": schedule}
         history = fg.fit(model, lambda x, y: (x - y) ** 2, (X, Y), **settings)
-        runs.append((history.loss, [p.data for p in model.parameters()]))
-    assert runs[0] == runs[1]
+        return history.loss, [p.data for p in model.parameters()]
+
+    workers = client
+    assert fitted(None, None) == fitted(client, 1) == fitted(distributed.Workers(client), 2)
+
+
+def test_batch_is_shared_out_among_the_threads_without_a_warning(
+    fg: ModuleType, distributed: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = np.random.default_rng(2)
+    x, y = draw.standard_normal((40_000, 40)), draw.standard_normal(40_000)  # more than Dask likes in a graph
+    w = fg.Value(2.0)
+    f = fg.compile(lambda x, y: (w * x[3] - y) ** 2, signature="(40),()->()")
+    f(x[0], y[0])
+    gradient = importlib.import_module("fastgrad.distributed._gradient")
+    cuts: list[Any] = []
+    graph = gradient._graph
+    monkeypatch.setattr(gradient, "_graph", lambda *given: cuts.append(given[-1]) or graph(*given))
+    total, by_w = distributed.Workers(client).sum_grad(f, x, y)
+    assert cuts == [(20 * CHUNK, 40_000 - 20 * CHUNK)]
+    expected = f.sum_grad(x, y, argnums="parameters")
+    assert total == expected[0] and by_w.tobytes() == expected[1].tobytes()
 
 
 def test_program_is_sent_once(fg: ModuleType, distributed: Any, client: Any) -> None:
@@ -186,3 +213,14 @@ def test_what_a_worker_refuses_is_told_here(fg: ModuleType, distributed: Any, cl
     with pytest.raises(TypeError, match=r"cannot be sent to workers.*'lock'"):
         distributed.backward(fg.compile(lambda x, y: x[0] if lock else y, signature="(2),()->()"), *rows())
     assert not any(client.processing().values())
+
+
+def test_client_that_is_closed_is_refused_at_once(fg: ModuleType, distributed: Any, cluster: Any) -> None:
+    with distributed_of_dask.Client(cluster, set_as_default=False) as closed:
+        pass
+    _, f = network(fg)
+    for call in (distributed.backward, distributed.value_and_grad):
+        with pytest.raises(ValueError, match="client: expected one that is open, got one that was closed"):
+            call(f, *rows(), client=closed)
+    with pytest.raises(ValueError, match="client: expected one that is open, got one that was closed"):
+        distributed.Workers(closed)

@@ -162,6 +162,21 @@ def test_a_client_computes_the_batches(fg, fit):
     assert here.state_dict() == there.state_dict()
 
 
+def test_rows_do_not_go_along_with_the_loss(fg, fit):
+    cloudpickle = pytest.importorskip("cloudpickle")
+    sizes = []
+
+    class Client:
+        def sum_grad(self, loss, *batch):
+            sizes.append(len(cloudpickle.dumps(loss.__wrapped__)))
+            return loss.sum_grad(*batch, argnums="parameters")
+
+    for copies in (1, 1000):
+        data = np.tile(X, (copies, 1)), np.tile(Y, copies)
+        fit(network(fg), fg.nn.mse, data, epochs=1, batch_size=len(data[0]), client=Client())
+    assert sizes[0] == pytest.approx(sizes[1], abs=100)
+
+
 def test_history_is_plotted(fg):
     pytest.importorskip("matplotlib").use("Agg")
     ax = fg.History([2.0, 1.0], validation=[3.0, 2.5]).plot()
@@ -233,7 +248,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(fg, fit):
         ({"validation": (X[:, :1], Y)}, ValueError, r"fit\(validation\): expected rows of the shapes \[\(2,\), \(\)\]"),
         ({"epochs": 0}, ValueError, r"fit\(epochs\): expected a whole number of 1 or more, got 0"),
         ({"batch_size": 2.0}, ValueError, r"fit\(batch_size\): expected a whole number of 1 or more, got 2.0"),
-        ({"client": 3}, TypeError, r"fit\(client\): expected an object with a method sum_grad"),
+        ({"client": 3}, TypeError, r"fit\(client\): expected a dask.distributed.Client.*with a method sum_grad.*int 3"),
         ({"optimizer": 3}, TypeError, r"fit\(optimizer\): expected an optimizer"),
     ],
 )

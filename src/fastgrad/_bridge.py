@@ -55,6 +55,12 @@ class Bridged:
             cores.append(shape[len(shape) - len(core) :])
         return tuple(batches), tuple(cores)
 
+    def aligned(self, shapes: Sequence[Shape]) -> tuple[list[Shape], tuple[Shape, ...]]:
+        """Return shapes with as many batch dimensions for all, so that vmap can put one in front of each; and cores."""
+        batches, cores = self.split(shapes)
+        rank = max(map(len, batches), default=0)
+        return [(1,) * (rank - len(b)) + b + c for b, c in zip(batches, cores, strict=True)], cores
+
     def results(self, cores: tuple[Shape, ...]) -> Results:
         """Return what the function gives for such arguments: by a batch that has no rows."""
         found = self._results.get(cores)
@@ -139,6 +145,13 @@ def _summed_to(array: Floats, shape: Shape) -> Floats:
     axes = tuple(i for i, n in enumerate(array.shape) if i < extra or (n != 1 and shape[i - extra] == 1))
     total: Floats = array.sum(axis=axes).reshape(shape)
     return total
+
+
+def wrong_argument(name: str, position: int, expected: str, got: object, bridge: str) -> TypeError:
+    return TypeError(
+        f"{name}: argument {position}: expected {expected} of real numbers, or a number, got {got}; fix other "
+        f"arguments in a function of your own before {bridge}"
+    )
 
 
 def compiled_of(f: Any, signature: str | None) -> Any:

@@ -18,7 +18,7 @@ from ._engine import Engine, prepare
 from ._export import c_file
 from ._listing import PathInfo, listing, path_info, stats
 from ._paths import Subject
-from ._signature import parse
+from ._signature import Floats, parse
 from ._why_nan import why_nan
 
 
@@ -264,19 +264,23 @@ class Compiled(Engine):
         >>> w.grad
         -5.0
         """
+        return self._backward(reduction, lambda: self._total("value_and_grad", batch, kwargs, "parameters"))
+
+    def _backward(self, reduction: str, sums: Callable[[], tuple[int, Any, list[Floats]]]) -> float:
+        """Add what is summed over rows here or on workers; of what ``sums`` returns, value and gradient are last."""
         if reduction not in ("mean", "sum"):
             raise _errors.bad_reduction(reduction)
         if module.is_recording():
             raise _errors.backward_while_recording(self.subject.name)
-        rows, _, (total, gradients) = self._total("value_and_grad", batch, kwargs, "parameters")
+        rows, _, (total, gradient) = sums()
         if not self.subject.parameters:
             raise _errors.no_parameters(self.subject.name)
         if reduction == "mean":
             if not rows:
                 raise _errors.mean_of_nothing(self.subject.name)
-            total, gradients = total / rows, gradients / rows
-        module.add_grads(tuple(self.subject.parameters), np.ascontiguousarray(gradients[0]))
-        return float(total[0, 0])
+            total, gradient = total / rows, gradient / rows
+        module.add_grads(tuple(self.subject.parameters), np.ascontiguousarray(gradient).ravel())
+        return float(total.item())
 
     # ------------------------------------------------------------------------------------------------------ inspection
 

@@ -2,7 +2,8 @@
 
 Where a batch is computed
 -------------------------
-The loop asks one object for loss and gradients of a batch, and `fit` takes it as ``client=``. It needs one method::
+The loop asks one object for loss and gradients of a batch, and `fit` takes it as ``client=``: a Dask client, in whose
+place `fastgrad.distributed.Workers` is asked, or any object that has this one method::
 
     sum_grad(loss, *batch) -> (float, ndarray)
 
@@ -71,7 +72,7 @@ def fit(
     progress: bool = True,
     checkpoint: Path | None = None,
     resume: bool = False,
-    client: Client | None = None,
+    client: Any = None,
 ) -> History:
     """Train a model: minimise the mean of ``loss(model(x), y)`` over the rows of ``data = (x, y)``.
 
@@ -112,8 +113,9 @@ def fit(
         A file to write after each epoch: all that is needed to go on.
     resume : bool
         Whether to go on from the checkpoint, if there is one, as if there had been no break.
-    client : object, optional
-        What computes the batches, if not this process: see the head of the module.
+    client : dask.distributed.Client, optional
+        The cluster that computes the batches, to the same bits; without it, this process does. An object with a method
+        ``sum_grad(loss, *batch)`` can stand in its place, such as `fastgrad.distributed.Workers`, or one's own.
 
     Returns
     -------
@@ -292,10 +294,12 @@ class _Run:
 def _compiled(model: Any, loss: Callable[..., Any], rows: Arrays, training: bool, numbers: int) -> Compiled:
     """The loss of one row; the last argument are the numbers for dropout, if it needs any."""
 
+    count = len(rows)  # were rows used below, they would all be sent to each worker, with the function
+
     def of_row(*row: Any) -> Any:
         dropout = noise(row[-1]) if numbers else nullcontext()
         with _mode(model, training), dropout:
-            return loss(model(row[0]), *row[1 : len(rows)])
+            return loss(model(row[0]), *row[1:count])
 
     of_row.__name__ = getattr(loss, "__name__", "loss")
     cores = [array.shape[1:] for array in rows] + ([(numbers,)] if numbers else [])
@@ -377,9 +381,17 @@ def _checked_optimizer(model: Module, optimizer: Optimizer | None, schedule: Sch
 def _checked_client(client: Any) -> Client:
     if client is None:
         return Here()
-    if not callable(getattr(client, "sum_grad", None)):
-        raise TypeError(f"fit(client): expected an object with a method sum_grad(loss, *batch), got {client!r}")
-    return client  # type: ignore[no-any-return]
+    if callable(getattr(client, "sum_grad", None)):
+        return client  # type: ignore[no-any-return]
+    from .distributed import Workers  # not above: it is needed with a cluster alone
+    from .distributed._shipping import is_client
+
+    if not is_client(client):
+        raise TypeError(
+            "fit(client): expected a dask.distributed.Client, as Client(cluster) makes it, or an object with a method "
+            f"sum_grad(loss, *batch); got {type(client).__name__} {client!r}"
+        )
+    return Workers(client)
 
 
 class _Silent:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ._bridge import Bridged, compiled_of
+from ._bridge import Bridged, compiled_of, wrong_argument
 from ._errors import is_real
 
 
@@ -65,13 +65,8 @@ def to_jax(f: Callable[..., Any], signature: str | None = None) -> Callable[...,
         arrays = [_array(jax, bridged.name, i, x) for i, x in enumerate(args)]
         floating = [a.dtype for a, x in zip(arrays, args, strict=True) if not is_real(x) and _is_float(jax, a)]
         dtype = reduce(jax.numpy.promote_types, floating) if floating else np.float64
-        batches, cores = bridged.split([a.shape for a in arrays])
-        rank = max(map(len, batches), default=0)
-        # All get as many batch dimensions, so that one more can be put in front of each for vmap.
-        aligned = [
-            a.astype(np.float64).reshape((1,) * (rank - len(b)) + b + c)
-            for a, b, c in zip(arrays, batches, cores, strict=True)
-        ]
+        shapes, cores = bridged.aligned([a.shape for a in arrays])
+        aligned = [a.astype(np.float64).reshape(shape) for a, shape in zip(arrays, shapes, strict=True)]
         results = tuple(result.astype(dtype) for result in _function(jax, bridged)(*aligned))
         return results if bridged.results(cores).several else results[0]
 
@@ -94,10 +89,7 @@ def _array(jax: Any, name: str, position: int, given: Any) -> Any:
         array = None
     if array is None or not (jax.numpy.issubdtype(array.dtype, np.integer) or _is_float(jax, array)):
         what = type(given).__name__ if array is None else array.dtype
-        raise TypeError(
-            f"{name}: argument {position}: expected an array of real numbers, or a number, got {what}; fix other "
-            "arguments in a function of your own before to_jax"
-        )
+        raise wrong_argument(name, position, "an array", what, "to_jax")
     return array
 
 

@@ -7,7 +7,7 @@ from functools import lru_cache, reduce, wraps
 from importlib import import_module
 from typing import Any
 
-from ._bridge import Bridged, compiled_of
+from ._bridge import Bridged, compiled_of, wrong_argument
 from ._errors import is_real
 
 
@@ -57,14 +57,9 @@ def to_torch(f: Callable[..., Any], signature: str | None = None) -> Callable[..
         tensors = [_tensor(torch, bridged.name, i, x) for i, x in enumerate(args)]
         floating = [t.dtype for t, x in zip(tensors, args, strict=True) if t is x and t.is_floating_point()]
         dtype = reduce(torch.promote_types, floating) if floating else torch.float64
-        batches, cores = bridged.split([t.shape for t in tensors])
-        rank = max(map(len, batches), default=0)
-        # All get as many batch dimensions, so that one more can be put in front of each for vmap.
-        aligned = [
-            t.to(torch.float64).reshape((1,) * (rank - len(b)) + b + c)
-            for t, b, c in zip(tensors, batches, cores, strict=True)
-        ]
+        shapes, cores = bridged.aligned([t.shape for t in tensors])
         several = bridged.results(cores).several
+        aligned = [t.to(torch.float64).reshape(shape) for t, shape in zip(tensors, shapes, strict=True)]
         results = tuple(result.to(dtype) for result in _function().apply(bridged, *aligned))
         return results if several else results[0]
 
@@ -85,10 +80,7 @@ def _tensor(torch: Any, name: str, position: int, given: Any) -> Any:
         return torch.tensor(float(given), dtype=torch.float64)
     if not isinstance(given, torch.Tensor) or given.is_complex():
         what = given.dtype if isinstance(given, torch.Tensor) else type(given).__name__
-        raise TypeError(
-            f"{name}: argument {position}: expected a tensor of real numbers, or a number, got {what}; fix other "
-            "arguments in a function of your own before to_torch"
-        )
+        raise wrong_argument(name, position, "a tensor", what, "to_torch")
     if given.device.type != "cpu":
         raise ValueError(
             f"{name}: argument {position}: expected a tensor on the CPU, got one on {given.device}: pass x.cpu()"

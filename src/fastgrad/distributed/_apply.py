@@ -167,6 +167,11 @@ def _in_same_chunks(names: Sequence[str], cores: Sequence[Core], arrays: list[An
 
 def _check_broadcast(names: Sequence[str], cores: Sequence[Core], arrays: list[Any]) -> None:
     outer = [array.shape[: array.ndim - len(core)] for core, array in zip(cores, arrays, strict=True)]
+    rank = max(map(len, outer))
+    for sizes in zip(*[(1,) * (rank - len(shape)) + shape for shape in outer], strict=True):
+        unknown = [i for i, size in enumerate(sizes) if math.isnan(size)]
+        if unknown and any(size != 1 for i, size in enumerate(sizes) if i not in unknown):
+            raise _errors.unknown_size(names[unknown[0]], arrays[unknown[0]].shape)
     try:
         np.broadcast_shapes(*[tuple(1 if math.isnan(size) else size for size in shape) for shape in outer])
     except ValueError:

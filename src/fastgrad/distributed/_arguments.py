@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._arguments import Layout
+from .._backend import Value
 from .._compiled import Compiled
-from .._signature import Core
+from .._signature import Core, as_array
 from .._structure import Structure
 from . import _errors
 from ._shipping import check_picklable, dask
@@ -62,11 +63,15 @@ class Spread(NamedTuple):
         return self.template.filled(blocks)
 
 
+def check_compiled(where: str, f: Any) -> None:
+    if not isinstance(f, Compiled):
+        raise _errors.not_compiled(where, f)
+
+
 def spread(where: str, f: Any, args: Sequence[Any], kwargs: dict[str, Any], more: bool = False) -> Spread:
     """Find the Dask arrays in a call, and check their core dimensions; ``more`` also takes NumPy arrays with rows."""
     array_type = dask("dask.array").Array
-    if not isinstance(f, Compiled):
-        raise _errors.not_compiled(where, f)
+    check_compiled(where, f)
     layout, parts = f.take_apart(args, kwargs)
     places = [i for i, leaf in enumerate(parts.leaves) if isinstance(leaf, array_type)]
     if not places:
@@ -77,6 +82,9 @@ def spread(where: str, f: Any, args: Sequence[Any], kwargs: dict[str, Any], more
     for name, structure in zip(layout.bound.names, layout.structures, strict=True):
         for _ in range(_statics_in(structure)):
             check_picklable(name, next(statics))
+    for i, (name, leaf) in enumerate(zip(layout.leaf_names, parts.leaves, strict=True)):
+        if i not in places and as_array(name, leaf, Value).dtype == object:
+            raise _errors.values_as_argument(name)
     arrays = [parts.leaves[place] for place in places]
     leaves = [None if i in places else leaf for i, leaf in enumerate(parts.leaves)]
     template = Template(layout.structures, layout.bound.keywords, leaves, parts.statics, places)

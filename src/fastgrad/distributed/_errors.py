@@ -79,6 +79,14 @@ def no_dask_array(where: str, name: str) -> TypeError:
     )
 
 
+def values_as_argument(name: str) -> TypeError:
+    return TypeError(
+        f"argument {name}: expected numbers or arrays of them, got Values; pass their data, with "
+        f"argnums={name.partition('[')[0]!r} for the derivative, or use them inside the function, with "
+        "argnums='parameters'"
+    )
+
+
 def wrong_dtype(name: str, dtype: object) -> TypeError:
     return TypeError(
         f"argument {name}: expected real numbers, of a dtype that casts safely to float64 (bool, integers, floats); "
@@ -145,9 +153,15 @@ def asynchronous(client: object) -> TypeError:
     return TypeError(f"client: expected one that waits for results, got {client}: use Client(asynchronous=False)")
 
 
+def closed(client: object) -> ValueError:
+    return ValueError(f"client: expected one that is open, got one that was closed: {client}")
+
+
 def bad_rows(got: object, chunk: int) -> ValueError:
-    return ValueError(f"Workers(rows): expected a multiple of {chunk}, got {short(got)}")
+    return ValueError(f"Workers(rows): expected a multiple of {chunk}, or None, got {short(got)}")
 
 
 def not_a_client(got: object) -> TypeError:
-    return TypeError(f"client: expected a dask.distributed.Client, or None, got {_described(got)}")
+    return TypeError(
+        f"client: expected a dask.distributed.Client, as Client(cluster) makes it, or None; got {_described(got)}"
+    )

@@ -8,14 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import _compile_errors
-from .._backend import module
 from .._chunks import CHUNK
 from .._derivatives import Space
 from .._derived import Argnums
 from .._signature import Floats
 from . import _errors
-from ._arguments import Spread, Template, check_core_chunks, spread
+from ._arguments import Spread, Template, check_compiled, check_core_chunks, spread
 from ._shipping import Shipped, Unpacked, client_of, dask, once, shipment
 from ._sums import Node, Piece, aligned, join, total
 
@@ -79,7 +77,10 @@ def _sums(unpacked: Unpacked, call: _Call, blocks: Sequence[Any]) -> Floats:
 
 
 def _look_for_nan(function: str, call: _Call, place: _Place, blocks: Sequence[Any]) -> None:
-    """Name the row that made a sum nan, if it is the data that is to blame."""
+    """Name the row that made a sum nan, if it is the data that is to blame, and nothing that all rows share."""
+    shared = [call.data, *[leaf for leaf in call.template.leaves if leaf is not None]]
+    if not all(np.isfinite(np.asarray(numbers, float)).all() for numbers in shared):
+        return
     for name, block in zip(call.names, blocks, strict=True):
         bad = ~np.isfinite(np.asarray(block, float).reshape(place.rows, -1)).all(axis=1)
         if bad.any():
@@ -183,17 +184,9 @@ def backward(f: Any, *args: Any, reduction: str = "mean", client: Any = None, **
     >>> w.grad
     -5.0
     """
-    if reduction not in ("mean", "sum"):
-        raise _compile_errors.bad_reduction(reduction)
-    rows, _, (value, gradient) = _total("backward", f, args, kwargs, "parameters", client)
-    if not f.parameters:
-        raise _compile_errors.no_parameters(f.__name__)
-    if reduction == "mean":
-        if not rows:
-            raise _compile_errors.mean_of_nothing(f.__name__)
-        value, gradient = value / rows, gradient / rows
-    module.add_grads(f.parameters, np.ascontiguousarray(gradient))
-    return float(value)
+    check_compiled("backward", f)
+    total: float = f._backward(reduction, lambda: _total("backward", f, args, kwargs, "parameters", client))
+    return total
 
 
 def _total(

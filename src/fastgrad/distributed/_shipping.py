@@ -90,17 +90,19 @@ def check_picklable(name: str, thing: Any) -> None:
         raise _errors.argument_cannot_be_sent(name, thing, error) from error
 
 
-def _culprit(f: Compiled) -> str:
-    """What of all that a function uses cannot be pickled, in words."""
+def _culprit(f: Any, seen: tuple[Any, ...] = ()) -> str:
+    """What of all that a function uses cannot be pickled, in words; and what of that, if it is a function too."""
     try:
         used = inspect.getclosurevars(inspect.unwrap(f))
     except TypeError:  # it is no function of Python's
         return ""
+    seen = (*seen, f)
     for name, thing in {**used.nonlocals, **used.globals}.items():
         try:
             _pickled(thing, {})
         except Exception:  # whatever a class of the user's raises, it is this one
-            return f"; it uses {name!r}, {type(thing).__name__} {thing!r:.100}"
+            if not any(thing is other for other in seen):
+                return f"; it uses {name!r}, {type(thing).__name__} {thing!r:.100}{_culprit(thing, seen)}"
     return ""
 
 
@@ -218,6 +220,12 @@ def once(thing: Any, name: str) -> Any:
     return dask("dask").delayed(thing, name=f"fastgrad-{name}-{uuid.uuid4().hex}", traverse=False)
 
 
+def is_client(given: Any) -> bool:
+    """Whether something is a client of Dask's, without importing it."""
+    methods = "persist", "compute", "nthreads"
+    return not isinstance(given, type) and all(callable(getattr(given, method, None)) for method in methods)
+
+
 def client_of(given: Any) -> Any:
     """Return the client to use: the one that is given, or the current one; None if Dask is to compute locally."""
     if given is None:
@@ -227,8 +235,10 @@ def client_of(given: Any) -> Any:
             given = import_module("distributed").Client.current()
         except (ImportError, ValueError):  # the latter: there is none
             return None
-    elif not (callable(getattr(given, "persist", None)) and callable(getattr(given, "compute", None))):
+    elif not is_client(given):
         raise _errors.not_a_client(given)
     if given.asynchronous:
         raise _errors.asynchronous(given)
+    if given.status in ("closing", "closed"):
+        raise _errors.closed(given)
     return given

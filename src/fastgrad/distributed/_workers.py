@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from ._shipping import client_of, dask
 
 
 class Workers:
-    """The workers of a cluster, for ``fastgrad.fit(..., client=Workers(client))``.
+    """The workers of a cluster, as ``fastgrad.fit(..., client=client)`` uses them.
 
     A batch is cut into pieces, whose rows are sent to workers with the numbers of the parameters; sums come back. They
     have the bits that one process gives, so that a run can be begun here and be resumed there.
@@ -23,8 +24,9 @@ class Workers:
     ----------
     client : dask.distributed.Client, optional
         The cluster. Without it, this is the current client's; or, if there is none, this process.
-    rows : int
-        How many rows there are in a piece: a multiple of 1024, so that the bits do not depend on it.
+    rows : int, optional
+        How many rows there are in a piece: a multiple of 1024, so that the bits do not depend on it. Without it, each
+        thread of the workers gets one piece, as a task costs more than a millisecond.
 
     Raises
     ------
@@ -44,8 +46,8 @@ class Workers:
     True
     """
 
-    def __init__(self, client: Any = None, rows: int = CHUNK) -> None:
-        if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1 or rows % CHUNK:
+    def __init__(self, client: Any = None, rows: int | None = None) -> None:
+        if rows is not None and (isinstance(rows, bool) or not isinstance(rows, int) or rows < 1 or rows % CHUNK):
             raise _errors.bad_rows(rows, CHUNK)
         client_of(client)  # to refuse at once what is none
         self.client = client
@@ -75,7 +77,15 @@ class Workers:
         >>> distributed.Workers().sum_grad(fg.compile(lambda x: w * x), np.array([1.0, 2.0]))
         (9.0, array([3.]))
         """
-        from_array = dask("dask.array").from_array
-        arrays = [from_array(a, chunks=(self.rows, *np.shape(a)[1:]), name=False) for a in batch]
-        total, gradient = value_and_grad(loss, *arrays, argnums="parameters", client=self.client)
+        from_array, client = dask("dask.array").from_array, client_of(self.client)
+        rows = self.rows or _shared_out(len(batch[0]), 1 if client is None else sum(client.nthreads().values()))
+        arrays = [from_array(a, chunks=(rows, *np.shape(a)[1:]), name=False) for a in batch]
+        # Else Dask would warn of what is meant here: the rows are part of the graph, so that no worker can lose them.
+        with dask("dask").config.set({"distributed.admin.large-graph-warning-threshold": sys.maxsize}):
+            total, gradient = value_and_grad(loss, *arrays, argnums="parameters", client=client)
         return total, gradient
+
+
+def _shared_out(rows: int, threads: int) -> int:
+    """The rows of a piece where each thread gets one, in whole chunks."""
+    return -(-max(rows, 1) // (CHUNK * max(threads, 1))) * CHUNK

@@ -77,17 +77,6 @@ class SGD(Optimizer):
         super().__init__(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov)
 
     def update(self, data: Floats, grad: Floats) -> None:
-        """Change ``data`` in place by one step.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from fastgrad import Value, optim
-        >>> data = np.array([1.0])
-        >>> optim.SGD([Value(0.0)], lr=0.5).update(data, np.array([1.0]))
-        >>> data
-        array([0.5])
-        """
         if self.weight_decay:
             grad = grad + self.weight_decay * data
         if self.momentum:
@@ -157,17 +146,6 @@ class Adam(Optimizer):
         super().__init__(parameters, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, steps=0)
 
     def update(self, data: Floats, grad: Floats) -> None:
-        """Change ``data`` in place by one step.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from fastgrad import Value, optim
-        >>> data = np.array([1.0])
-        >>> optim.Adam([Value(0.0)], lr=0.5).update(data, np.array([7.0]))
-        >>> data.round(6)
-        array([0.5])
-        """
         if self.weight_decay:
             grad = grad + self.weight_decay * data
         self._move(data, grad)
@@ -217,17 +195,6 @@ class AdamW(Adam):
         super().__init__(parameters, lr, betas, eps, weight_decay)
 
     def update(self, data: Floats, grad: Floats) -> None:
-        """Change ``data`` in place by one step.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from fastgrad import Value, optim
-        >>> data = np.array([1.0])
-        >>> optim.AdamW([Value(0.0)], lr=0.5, weight_decay=0.0).update(data, np.array([7.0]))
-        >>> data.round(6)
-        array([0.5])
-        """
         data *= 1.0 - self.lr * self.weight_decay
         self._move(data, grad)
 
@@ -302,17 +269,6 @@ class RMSprop(Optimizer):
         )
 
     def update(self, data: Floats, grad: Floats) -> None:
-        """Change ``data`` in place by one step.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from fastgrad import Value, optim
-        >>> data = np.array([1.0])
-        >>> optim.RMSprop([Value(0.0)], lr=0.5, alpha=0.75).update(data, np.array([7.0]))
-        >>> data.round(6)
-        array([0.])
-        """
         if self.weight_decay:
             grad = grad + self.weight_decay * data
         square, mean, velocity = (self._kept[name] for name in self.kept)
