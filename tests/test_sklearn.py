@@ -228,6 +228,14 @@ def test_weights_that_make_no_sense_are_refused(estimators: ModuleType, weights:
         estimators.MLPRegressor((2,)).fit(*MOONS, sample_weight=weights)
 
 
+def test_losses_are_printed_where_that_is_wanted(estimators: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    model = quiet(estimators.MLPRegressor((2,), max_iter=2, random_state=0), *MOONS)
+    assert capsys.readouterr().out == ""
+    quiet(model.set_params(verbose=True), *MOONS)
+    lines = [f"MLPRegressor: epoch {i + 1}, loss {loss:.8f}" for i, loss in enumerate(model.loss_curve_)]
+    assert capsys.readouterr().out.splitlines() == lines
+
+
 def test_logarithms_of_probabilities_are_returned(estimators: ModuleType) -> None:
     X, y = MOONS
     model = quiet(estimators.MLPClassifier((2,), max_iter=1, random_state=0), X, y)

@@ -79,8 +79,8 @@ def fit(
     The loss of a row is compiled once; after each batch the optimizer moves the parameters by the gradient of its mean.
     Dropout gets new numbers for each row, and is off in validation. The same seed gives the same run, to the last bit.
 
-    With validation data, and where Ctrl-C ends training, the model is left as it was after its best epoch; else as it
-    was after the last.
+    With validation data, and where Ctrl-C ends training, the model is left as it was after its best epoch, if one was
+    completed; else as it was last.
 
     Parameters
     ----------

@@ -74,6 +74,8 @@ _PARAMETERS = """
         Of weights, validation rows and order.
     tol : float
         An epoch that improves the loss (or with early stopping the validation score) by less counts as none.
+    verbose : bool
+        Whether to print the loss of each epoch.
     warm_start : bool
         Whether ``fit`` goes on from the parameters of the last one.
     early_stopping : bool
@@ -125,6 +127,7 @@ class _MLP(BaseEstimator):  # type: ignore[misc]
         shuffle: bool = True,
         random_state: Any = None,
         tol: float = 1e-4,
+        verbose: bool = False,
         warm_start: bool = False,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
@@ -142,6 +145,7 @@ class _MLP(BaseEstimator):  # type: ignore[misc]
         self.shuffle = shuffle
         self.random_state = random_state
         self.tol = tol
+        self.verbose = verbose
         self.warm_start = warm_start
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
@@ -241,6 +245,8 @@ class _MLP(BaseEstimator):  # type: ignore[misc]
             counts += count
         self.loss_curve_.append(total / counts)
         self.n_iter_ = len(self.loss_curve_)
+        if self.verbose:
+            print(f"{type(self).__name__}: epoch {self.n_iter_}, loss {self.loss_:.8f}")
 
     def _step(self, batch: tuple[Floats, ...], count: float) -> float:
         """Move the parameters by the gradient of the mean over a batch; return the sum of its losses."""

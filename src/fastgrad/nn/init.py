@@ -150,7 +150,8 @@ def generator(rng: Generator) -> Any:
 def draws(init: Initializer | str | None, rng: Any, count: int, fan_in: int, fan_out: int) -> list[float]:
     """Draw the numbers that a part of a layer begins with."""
     draw = initializer(init)
-    return [real("init: what the initializer returned", draw(rng, fan_in, fan_out)) for _ in range(count)]
+    numbers = [draw(rng, fan_in, fan_out) for _ in range(count)]
+    return [float(x) if isinstance(x, float) else real("init: what the initializer returned", x) for x in numbers]
 
 
 def _normal(rng: Any, mean: float, std: float) -> float:

@@ -137,14 +137,14 @@ class Schedule:
 
 
 class _Factor(Schedule):
-    """The base rate times what ``factor_at`` says."""
+    """The base rate times what ``_factor_at`` says."""
 
-    def factor_at(self, step: int) -> float:
+    def _factor_at(self, step: int) -> float:
         raise NotImplementedError
 
     def lr_at(self, step: int) -> float:
         """Return the base rate times the factor after so many steps."""
-        return self.base_lr * self.factor_at(step)
+        return self.base_lr * self._factor_at(step)
 
 
 class LambdaLR(Schedule):
@@ -190,7 +190,7 @@ class StepLR(_Factor):
         self.step_size, self.gamma = at_least("StepLR(step_size)", step_size, 1), real("StepLR(gamma)", gamma)
         super().__init__(optimizer)
 
-    def factor_at(self, step: int) -> float:
+    def _factor_at(self, step: int) -> float:
         return self.gamma ** (step // self.step_size)
 
 
@@ -210,7 +210,7 @@ class MultiStepLR(_Factor):
         self.gamma = real("MultiStepLR(gamma)", gamma)
         super().__init__(optimizer)
 
-    def factor_at(self, step: int) -> float:
+    def _factor_at(self, step: int) -> float:
         return self.gamma ** bisect_right(self.milestones, step)
 
 
@@ -228,7 +228,7 @@ class ExponentialLR(_Factor):
         self.gamma = real("ExponentialLR(gamma)", gamma)
         super().__init__(optimizer)
 
-    def factor_at(self, step: int) -> float:
+    def _factor_at(self, step: int) -> float:
         return self.gamma**step
 
 
@@ -255,7 +255,7 @@ class LinearLR(_Factor):
         self.total_iters = at_least("LinearLR(total_iters)", total_iters, 1)
         super().__init__(optimizer)
 
-    def factor_at(self, step: int) -> float:
+    def _factor_at(self, step: int) -> float:
         return self.start_factor + (self.end_factor - self.start_factor) * min(step / self.total_iters, 1.0)
 
 
