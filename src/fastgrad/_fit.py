@@ -130,6 +130,8 @@ def fit(
         If the loss of a batch or its gradient is not finite; the parameters are those before that batch.
     FileExistsError
         If there is a checkpoint, and ``resume`` does not say to go on from it.
+    FileNotFoundError, IsADirectoryError
+        If there is no folder for the checkpoint, or its path is one; before any work.
 
     Examples
     --------
