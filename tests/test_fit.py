@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
 import sys
 
@@ -216,6 +218,12 @@ def spoilt(array, row, value):
         ((X, spoilt(Y, 3, np.inf)), ValueError, r"fit\(data\)\[1\]: row 3 is not finite: inf"),
         ((X, ["a"] * 50), TypeError, r"fit\(data\)\[1\]: expected an array of real numbers, got <U1"),
         ((X[:, :1], Y), ValueError, "expected 2 inputs, got 1"),
+        (
+            ([[1.0, 2.0], [3.0]], [1.0, 2.0]),
+            TypeError,
+            r"\(data\)\[0\]: expected an array of real numbers: setting",
+        ),
+        ((X, [None] * 50), TypeError, r"fit\(data\)\[1\]: expected an array of real numbers, got object"),
     ],
 )
 def test_data_that_cannot_be_trained_on_are_named(fg, fit, data, error, message):
@@ -232,6 +240,8 @@ def test_a_wrong_class_names_its_row(fg, fit):
         ValueError, match=r"fit\(data\): row 41: cross_entropy\(target\): expected a class from 0 to 1, got 2"
     ):
         fit(model, fg.nn.cross_entropy, (X, spoilt(CLASSES, 41, 2)))
+    with pytest.raises(ValueError, match=r"fit\(validation\): row 41: cross_entropy\(target\): .* from 0 to 1, got 2"):
+        fit(model, fg.nn.cross_entropy, (X, CLASSES), validation=(X, spoilt(CLASSES, 41, 2)))
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_update(fg, fit):
@@ -250,11 +260,40 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(fg, fit):
         ({"batch_size": 2.0}, ValueError, r"fit\(batch_size\): expected a whole number of 1 or more, got 2.0"),
         ({"client": 3}, TypeError, r"fit\(client\): expected a dask.distributed.Client.*with a method sum_grad.*int 3"),
         ({"optimizer": 3}, TypeError, r"fit\(optimizer\): expected an optimizer"),
+        ({"schedule": 3}, TypeError, r"fit\(schedule\): expected a schedule such as"),
+        ({"batch_size": None}, ValueError, r"fit\(batch_size\): expected a whole number of 1 or more, got None"),
+        ({"seed": None}, ValueError, r"fit\(seed\): expected a whole number of 0 or more, got None"),
+        ({"seed": -1}, ValueError, r"fit\(seed\): expected a whole number of 0 or more, got -1"),
+        ({"clip_norm": 0}, ValueError, r"fit\(clip_norm\): expected a number greater than 0, got 0"),
+        ({"clip_norm": "1"}, ValueError, r"fit\(clip_norm\): expected a number greater than 0, got '1'"),
+        ({"checkpoint": True}, TypeError, r"fit\(checkpoint\): expected the path of a file, got True"),
+        ({"checkpoint": "no/such/run"}, FileNotFoundError, r"fit\(checkpoint\): there is no folder '.*such' to write"),
+        ({"checkpoint": "."}, IsADirectoryError, r"fit\(checkpoint\): .*'.' is a folder"),
+        ({"checkpoint": ".", "resume": True}, IsADirectoryError, r"fit\(checkpoint\): .*'.' is a folder"),
+        (
+            {"validation": (X, spoilt(Y, 3, np.nan))},
+            ValueError,
+            r"fit\(validation\)\[1\]: row 3 is not finite: nan",
+        ),
     ],
 )
 def test_options_that_make_no_sense_are_refused(fg, fit, options, error, message):
+    model = network(fg)
+    before = model.state_dict()
     with pytest.raises(error, match=message):
-        fit(network(fg), fg.nn.mse, (X, Y), **options)
+        fit(model, fg.nn.mse, (X, Y), **options)
+    assert model.state_dict() == before
+
+
+def test_whole_numbers_of_numpy_are_taken(fg, fit, tmp_path):
+    path, two = tmp_path / "run", np.int64(2)
+    assert fit(network(fg), fg.nn.mse, (X, Y), epochs=two, batch_size=two, seed=two, checkpoint=path).epochs == 2
+    model = fg.nn.Sequential(fg.nn.Linear(two, two, rng=two), fg.nn.LayerNorm(two))
+    assert model.state_dict() == fg.nn.Sequential(fg.nn.Linear(2, 2, rng=2), fg.nn.LayerNorm(2)).state_dict()
+
+
+def test_numbers_in_an_array_of_objects_are_taken(fg, fit):
+    assert fit(network(fg), fg.nn.mse, (X.astype(object), Y)).loss == fit(network(fg), fg.nn.mse, (X, Y)).loss
 
 
 def test_what_does_not_belong_together_is_refused(fg, fit):
@@ -266,8 +305,30 @@ def test_what_does_not_belong_together_is_refused(fg, fit):
         fit(model, fg.nn.mse, (X, Y), optimizer=adam(fg, model), schedule=schedule)
     with pytest.raises(ValueError, match=r"fit\(loss\): it depends on none of the parameters"):
         fit(model, lambda output, y: other(X[0]) * y, (X, Y))
+    with pytest.raises(TypeError, match=r"fit\(loss\): expected a function such as nn.mse, got 'mse'"):
+        fit(model, "mse", (X, Y))
     with pytest.raises(TypeError, match=r"fit\(model\): expected an nn.Module, got function"):
         fit(lambda x: x, fg.nn.mse, (X, Y))
+
+
+#: What a checkpoint may not hold: the place, and what stands there.
+DAMAGES = [
+    (["settings"], None),
+    (["best"], "a"),
+    (["best"], [1.0]),
+    (["model"], None),
+    (["model", "layers.0.bias"], [1.0]),
+    (["optimizer"], None),
+    (["optimizer", "mean"], ["a"] * 17),
+    (["history"], None),
+    (["history"], {}),
+    (["history", "loss"], "a"),
+    (["history", "loss"], [None]),
+    (["history", "loss"], []),
+    (["history", "more"], 3),
+    (["history", "best_epoch"], 7),
+    (["history", "best_epoch"], "a"),
+]
 
 
 def test_a_checkpoint_is_not_overwritten_or_mistaken(fg, fit, tmp_path):
@@ -291,7 +352,16 @@ def test_a_checkpoint_is_not_overwritten_or_mistaken(fg, fit, tmp_path):
     with pytest.raises(ValueError, match=r"Linear.load_state_dict: missing"):
         again(fg.nn.Linear(2, 1))
     assert model.state_dict() == before
-    for text in ("{", json.dumps({"format": 1})):
+    whole = json.loads(path.read_text())
+    for place, value in DAMAGES:
+        damaged = copy.deepcopy(whole)
+        *above, last = place
+        functools.reduce(dict.__getitem__, above, damaged)[last] = value
+        path.write_text(json.dumps(damaged))
+        with pytest.raises(ValueError, match=r"is no checkpoint|load_state_dict"):
+            again(model)
+        assert model.state_dict() == before
+    for text in ("", "null", "{", json.dumps({"format": 1})):
         path.write_text(text)
         with pytest.raises(ValueError, match="is no checkpoint"):
             again(model)

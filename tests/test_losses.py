@@ -209,3 +209,29 @@ def test_losses_are_those_of_torch(fg, name, exact, x, y):
     loss.backward()
     assert_allclose(loss.data, result.item(), rtol=1e-13)
     assert_allclose([v.grad for v in values], prediction.grad.numpy(), rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("name", "x", "y", "error", "message"),
+    [
+        ("mse", [0.5, 0.2], None, TypeError, "mse: expected a number, or numbers in a row, got NoneType None"),
+        ("mae", "ab", [0.5, 0.2], TypeError, "mae: expected a number, or numbers in a row, got str 'ab'"),
+        ("huber", [0.5, 0.2], ["a", "b"], TypeError, "huber: expected Values and real numbers, got str 'a'"),
+        ("hinge", [0.5, 0.2], [1, None], TypeError, "hinge: expected Values and real numbers, got NoneType None"),
+        ("mse", [[0.5, 0.2]], [[0.5, 0.2]], ValueError, "mse: expected one row of inputs, got list as item 0"),
+        ("binary_cross_entropy", [0.5, "a"], [0, 1], TypeError, "expected Values and real numbers, got str 'a'"),
+        ("cross_entropy", [0.5, 0.2], None, TypeError, "cross_entropy: expected a number, or numbers in a row"),
+        ("cross_entropy", [], 0, ValueError, "cross_entropy: expected a score for each class, got none"),
+        ("max_margin", [0.5, 0.2], None, TypeError, r"max_margin\(target\): expected the number of a class, got None"),
+        ("max_margin", [0.5, 0.2], [1], TypeError, r"max_margin\(target\): expected the number of a class, got list"),
+        ("max_margin", [[0.5], [0.2]], 1, ValueError, "max_margin: expected one row of inputs, got list as item 0"),
+    ],
+)
+def test_what_is_no_row_of_numbers_is_named(fg, name, x, y, error, message):
+    with pytest.raises(error, match=message):
+        getattr(fg.nn, name)(x, y)
+
+
+def test_a_number_in_an_array_without_dimensions_is_a_number(fg):
+    assert fg.nn.mse(np.array(1.0), np.array(3.0)) == 4.0
+    assert fg.nn.cross_entropy([1000.0, 0.0], np.array(1)) == 1000.0

@@ -130,3 +130,17 @@ def test_without_scipy_the_extra_is_named(fg: ModuleType, monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "scipy.optimize", None)
     with pytest.raises(ImportError, match=r"pip install 'fastgrad\[scipy\]'"):
         fg.minimize(valley, [0.0, 0.0])
+
+
+def test_one_argument_needs_no_tuple_as_in_scipy(fg: ModuleType) -> None:
+    assert abs(fg.minimize(lambda x, a: (x - a) ** 2, 0.0, 2.0).x - 2.0) < 1e-6
+    spread = fg.minimize(lambda x, a: fg.sum([(p - q) ** 2 for p, q in zip(x, a, strict=True)]), [0.0, 0.0], [1.0, 2.0])
+    np.testing.assert_allclose(spread.x, [1.0, 2.0], atol=1e-6)
+
+
+def test_the_row_whose_value_is_nan_is_named(fg: ModuleType) -> None:
+    line = fg.compile(lambda w, x, y: (w[0] * x + w[1] - y) ** 2, signature="(2),(),()->()")
+    with pytest.raises(ValueError, match=r"at x0 is nan in row 1 of args; begin elsewhere, or mend args"):
+        fg.minimize(line, [0.0, 0.0], ([0.0, 1.0, 2.0], [1.0, np.nan, 5.0]))
+    with pytest.raises(ValueError, match=r"\(x0\): expected at least one number"):
+        fg.minimize(line, None, ([0.0], [1.0]))

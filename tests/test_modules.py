@@ -260,3 +260,74 @@ def test_zero_grad_clears_all_at_once(fg):
     assert any(p.grad for p in model.parameters())
     model.zero_grad()
     assert_array_equal([p.grad for p in model.parameters()], 0.0)
+
+
+class Forward:
+    """What a class in PyTorch's way looks like: forward, and no parameters()."""
+
+    def __init__(self, fg):
+        self.first, self.rest = fg.nn.Linear(2, 2, rng=0), {"b": [fg.nn.Linear(2, 1, rng=1)]}
+        self.scale, self.again = fg.Value(2.0), self.first
+        self.table = np.array([fg.Value(3.0)], object)
+        self.seen, self.result = np.zeros(3), self.scale * 2.0
+
+    def forward(self, x):
+        return self.scale * self.rest["b"][0](self.first(x)) + self.table[0]
+
+
+def test_a_class_in_the_way_of_pytorch_is_a_model(fg):
+    model = type("Model", (Forward, fg.nn.Module), {})(fg)
+    first, last = model.first, model.rest["b"][0]
+    wanted = [*first.parameters(), *last.parameters(), model.scale, model.table[0]]
+    assert [id(p) for p in model.parameters()] == [id(p) for p in wanted]
+    assert model([1.0, -1.0]).data == (model.scale * last(first([1.0, -1.0])) + 3.0).data
+    x = np.random.default_rng(0).standard_normal((20, 2))
+    history = fg.fit(model, fg.nn.mse, (x, x[:, 0]), epochs=3, progress=False)
+    assert history.loss[-1] < history.loss[0]
+    assert set(model.state_dict()) == {"first.weight.0", "first.weight.1", "first.bias", "rest.b.0.weight.0",
+                                       "rest.b.0.bias", "scale", "table", "again.weight.0", "again.weight.1",
+                                       "again.bias"}  # fmt: skip
+    with pytest.raises(NotImplementedError, match=r"Model has to define __call__\(self, x\) or forward\(self, x\)"):
+        type("Model", (fg.nn.Module,), {})()(1.0)
+
+
+@pytest.mark.parametrize(
+    ("use", "error", "message"),
+    [
+        (lambda nn: nn.MLP(2, 3), ValueError, r"MLP\(nouts\): expected the sizes of the layers such as .*, got 3"),
+        (lambda nn: nn.MLP(2, []), ValueError, r"MLP\(nouts\): expected the sizes of the layers such as .*, got \[\]"),
+        (lambda nn: nn.MLP(2, [3, 0]), ValueError, r"Layer\(nout\): expected a whole number of 1 or more, got 0"),
+        (lambda nn: nn.MLP(2.0, [3]), ValueError, r"Layer\(nin\): expected a whole number of 1 or more, got 2.0"),
+        (lambda nn: nn.Neuron(-1), ValueError, r"Neuron\(nin\): expected a whole number of 1 or more, got -1"),
+        (lambda nn: nn.Linear("2", 3), ValueError, r"Linear\(nin\): expected a whole number of 1 or more, got '2'"),
+        (
+            lambda nn: nn.Linear(1, 1, init=lambda rng, i, o: None),
+            TypeError,
+            "init: what the initializer returned: .*None",
+        ),
+        (lambda nn: nn.Dropout("0.5"), ValueError, r"Dropout\(p\): expected a probability from 0 to 1, .*, got '0.5'"),
+        (
+            lambda nn: nn.LayerNorm(2, eps=-1.0),
+            ValueError,
+            r"LayerNorm\(eps\): expected a number of at least 0, got -1",
+        ),
+        (lambda nn: nn.RMSNorm(2, eps="a"), ValueError, r"RMSNorm\(eps\): expected a number of at least 0, got 'a'"),
+        (
+            lambda nn: nn.ReLU()([[1.0], [2.0]]),
+            ValueError,
+            "expected one row of inputs, got list as item 0; call the model",
+        ),
+        (lambda nn: nn.Linear(2, 3)(None), TypeError, "expected a number, or numbers in a row, got NoneType None"),
+        (lambda nn: nn.Linear(2, 3)([[1.0, 2.0]] * 2), ValueError, "got list as item 0; call the model on each row"),
+        (lambda nn: nn.Embedding(3, 2)("a"), TypeError, r"take\(index\): expected a real number .*, got str 'a'"),
+        (lambda nn: nn.Embedding(3, 2)([1, 2]), TypeError, r"take\(index\): expected a real number .*, got list"),
+        (
+            lambda nn: nn.Linear(2, 3).load_state_dict(None),
+            TypeError,
+            "Linear.load_state_dict: expected what state_dict",
+        ),
+    ],
+)
+def test_plausible_mistakes_are_named(fg, use, error, message):
+    with pytest.raises(error, match=message):
+        use(fg.nn)

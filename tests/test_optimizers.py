@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 import random
 
 import numpy as np
@@ -181,7 +182,7 @@ def test_settings_that_make_no_sense_are_refused(fg, name, given, message):
             {"mean": [1.0]},
             r"Adam.load_state_dict: 'mean': expected a number for each of 2 parameters, got shape \(1,\)",
         ),
-        ({"steps": -1}, "'steps': expected a whole number of at least 0, got -1"),
+        ({"steps": -1}, "'steps': expected a whole number of 0 or more, got -1"),
         (
             {"velocity": [0.0, 0.0]},
             "expected the names lr, betas, eps, weight_decay, steps, mean, square; got .*velocity",
@@ -268,7 +269,7 @@ def test_schedules_follow_one_another(fg):
     [
         (lambda o, a, b: o.SequentialLR(a.optimizer, [a, b], []), "rising numbers of steps, one fewer"),
         (lambda o, a, b: o.SequentialLR(a.optimizer, [a, b], [3]), "made for the same optimizer"),
-        (lambda o, a, b: o.StepLR(a.optimizer, 0), r"StepLR\(step_size\): expected a number greater than 0, got 0"),
+        (lambda o, a, b: o.StepLR(a.optimizer, 0), r"StepLR\(step_size\): expected a whole number of 1 or more, got 0"),
         (lambda o, a, b: a.load_state_dict({"steps": 1}), "expected the names steps, base_lr; got steps"),
     ],
 )
@@ -307,3 +308,96 @@ def test_gradients_are_clipped_one_by_one(fg):
 def test_clipping_to_nothing_is_refused(fg, name):
     with pytest.raises(ValueError, match=r"expected a number greater than 0, got 0.0"):
         getattr(fg.optim, name)([fg.Value(1.0)], 0.0)
+
+
+def test_a_resumed_sequence_has_the_rates_of_the_first_run(fg):
+    def made(lr):
+        optim, sgd = fg.optim, fg.optim.SGD([fg.Value(1.0)], lr=lr)
+        parts = [optim.LinearLR(sgd, 0.5, total_iters=2), optim.CosineAnnealingLR(sgd, 4)]
+        return optim.SequentialLR(sgd, parts, [2])
+
+    first, resumed = made(1.0), made(0.1)
+    for _ in range(2):
+        first.step()
+    resumed.load_state_dict(first.state_dict())
+    first.step(), resumed.step()
+    assert resumed.optimizer.lr == first.optimizer.lr
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda optim, sgd: optim.StepLR(sgd, 2),
+        lambda optim, sgd: optim.MultiStepLR(sgd, [1, 3]),
+        lambda optim, sgd: optim.ExponentialLR(sgd, 0.5),
+        lambda optim, sgd: optim.LinearLR(sgd),
+        lambda optim, sgd: optim.CosineAnnealingLR(sgd, 4),
+        lambda optim, sgd: optim.SequentialLR(sgd, [optim.LinearLR(sgd), optim.StepLR(sgd, 2)], [2]),
+    ],
+)
+def test_optimizers_and_schedules_go_through_pickle(fg, make):
+    w = fg.Value(1.0)
+    schedule = make(fg.optim, fg.optim.SGD([w], lr=1.0))
+    schedule.step()
+    w2, copy = pickle.loads(pickle.dumps((w, schedule)))
+    assert copy.optimizer.parameters[0] is w2
+    for _ in range(4):
+        schedule.step(), copy.step()
+        assert copy.optimizer.lr == schedule.optimizer.lr
+
+
+def test_states_are_plain_numbers_whatever_was_assigned(fg):
+    sgd = fg.optim.SGD([fg.Value(1.0)], lr=np.float32(0.5), nesterov=np.bool_(True), momentum=0.5)
+    schedule = fg.optim.LambdaLR(sgd, lambda step: np.float32(0.5))
+    assert type(sgd.lr) is float
+    sgd.lr = np.float32(0.25)
+    assert json.loads(json.dumps([sgd.state_dict(), schedule.state_dict()]))[0]["lr"] == 0.25
+    assert repr(sgd) == "SGD(1 parameters, lr=np.float32(0.25), momentum=0.5, weight_decay=0.0, nesterov=True)"
+
+
+def test_the_variance_of_centered_rmsprop_is_never_negative(fg):
+    w = fg.Value(0.0)
+    optimizer = fg.optim.RMSprop([w], lr=0.01, alpha=0.9, eps=0.1, centered=True)
+    for grad in np.random.default_rng(0).uniform(0.1, 1.0, 20):
+        for _ in range(400):  # until the mean of squares is the square of the mean, but for rounding
+            w.grad = grad
+            optimizer.step()
+            assert math.isfinite(w.data)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda o, s, sgd: o.StepLR(sgd, "2"), ValueError, r"StepLR\(step_size\): .* whole number .*, got '2'"),
+        (lambda o, s, sgd: o.StepLR(sgd, 1.5), ValueError, r"StepLR\(step_size\): .* whole number .*, got 1.5"),
+        (lambda o, s, sgd: o.StepLR(sgd, 2, "g"), TypeError, r"StepLR\(gamma\): expected a real number"),
+        (lambda o, s, sgd: o.MultiStepLR(sgd, 3), TypeError, r"MultiStepLR\(milestones\): expected a list"),
+        (lambda o, s, sgd: o.MultiStepLR(sgd, ["a"]), ValueError, r"MultiStepLR\(milestones\): .* whole number"),
+        (lambda o, s, sgd: o.LinearLR(sgd, "a"), TypeError, r"LinearLR\(start_factor\): expected a real number"),
+        (lambda o, s, sgd: o.CosineAnnealingLR(sgd, "a"), ValueError, r"CosineAnnealingLR\(T_max\): .* whole number"),
+        (lambda o, s, sgd: o.LambdaLR(sgd, 0.5), TypeError, r"LambdaLR\(lr_lambda\): expected a function"),
+        (lambda o, s, sgd: o.LambdaLR(sgd, lambda step: "a"), TypeError, r"LambdaLR\(lr_lambda\): what it returned"),
+        (lambda o, s, sgd: o.SequentialLR(sgd, [3], []), TypeError, r"\(schedules\): expected a list of schedules"),
+        (lambda o, s, sgd: o.SequentialLR(sgd, [s], 5), TypeError, r"\(milestones\): expected a list of numbers"),
+        (lambda o, s, sgd: s.load_state_dict(None), TypeError, "expected what state_dict.. returned, got NoneType"),
+        (lambda o, s, sgd: s.load_state_dict({"steps": 1.5, "base_lr": 1.0}), ValueError, "'steps': .* whole number"),
+        (lambda o, s, sgd: s.load_state_dict({"steps": 1, "base_lr": "a"}), TypeError, "'base_lr': .* real number"),
+        (lambda o, s, sgd: sgd.load_state_dict(None), TypeError, "expected what state_dict.. returned, got NoneType"),
+        (
+            lambda o, s, sgd: sgd.load_state_dict({**sgd.state_dict(), "velocity": ["a"]}),
+            ValueError,
+            "SGD.load_state_dict: 'velocity': expected a number for each of 1 parameters: could not convert",
+        ),
+        (lambda o, s, sgd: o.clip_grad_norm(sgd, 1.0), TypeError, r"clip_grad_norm\(parameters\): expected Values"),
+        (lambda o, s, sgd: o.clip_grad_norm([1.0], 1.0), TypeError, r"\(parameters\): .*, got 1.0 among them"),
+        (lambda o, s, sgd: o.clip_grad_value(sgd.parameters[0], 1.0), TypeError, r"clip_grad_value\(parameters\)"),
+        (lambda o, s, sgd: o.clip_grad_norm(sgd.parameters, "1"), ValueError, r"\(max_norm\): .* than 0, got '1'"),
+    ],
+)
+def test_plausible_mistakes_are_named(fg, call, error, message):
+    sgd = fg.optim.SGD([fg.Value(1.0)], lr=1.0)
+    schedule = fg.optim.StepLR(sgd, 3)
+    before = [sgd.state_dict(), schedule.state_dict()]
+    with pytest.raises(error, match=message):
+        call(fg.optim, schedule, sgd)
+    assert [sgd.state_dict(), schedule.state_dict()] == before

@@ -25,7 +25,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastgrad.sklearn import MLPClassifier, MLPRegressor
 
-SMALL = {"max_iter": 12, "learning_rate_init": 0.1, "batch_size": 20, "n_iter_no_change": 3, "tol": 0.01}
+# One batch, for only then is a weight of two the same as a row that comes twice, which is among the checks.
+SMALL = {"max_iter": 12, "learning_rate_init": 0.1, "batch_size": "auto", "n_iter_no_change": 3, "tol": 0.01}
 FAST = {"learning_rate_init": 0.05}
 NAMES = ["MLPClassifier", "MLPRegressor"]
 MOONS = make_moons(200, noise=0.1, random_state=0)
@@ -130,6 +131,116 @@ def test_warm_start_goes_on_and_a_cold_one_begins_anew(estimators: ModuleType) -
         model.fit(X, 2 * y)
     with pytest.raises(ValueError, match=r"expected data for the network \(2, 4, 1\) .* such for \(2, 5, 1\)"):
         model.set_params(hidden_layer_sizes=5).fit(X, y)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_calls_of_partial_fit_are_epochs_of_fit(estimators: ModuleType, name: str) -> None:
+    X, y = MOONS
+    whole, parts = (getattr(estimators, name)((4,), max_iter=4, batch_size=50, random_state=5) for _ in range(2))
+    quiet(whole, X, y)
+    for epoch in range(4):
+        options = {"classes": [0, 1]} if name == "MLPClassifier" and not epoch else {}
+        assert parts.partial_fit(X, y, **options) is parts
+        if epoch == 2:
+            parts = pickle.loads(pickle.dumps(parts))
+    np.testing.assert_array_equal(parts.parameters_, whole.parameters_)
+    assert (parts.loss_curve_, parts.n_iter_) == (whole.loss_curve_, 4)
+    parts.partial_fit(X[:5], y[:5])  # fewer rows, and one class or two
+    assert parts.n_iter_ == 5
+    quiet(parts, X, y)  # begins anew
+    np.testing.assert_array_equal(parts.parameters_, whole.parameters_)
+
+
+def test_partial_fit_says_what_it_cannot_do(estimators: ModuleType) -> None:
+    X, y = MOONS
+    names = np.array(["a", "b"])[y]
+    model = estimators.MLPClassifier((2,), random_state=0)
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        model.partial_fit(X, names)
+    with pytest.raises(ValueError, match="has the label 'b' in row 3; expected one of \\['a', 'c'\\]"):
+        model.partial_fit(X[:4], ["a", "a", "a", "b"], classes=["a", "c"])
+    model = clone(model).partial_fit(X, names, classes=["a", "b", "c"])
+    assert model.predict_proba(X).shape == (200, 3)
+    with pytest.raises(ValueError, match="expecting 2 features"):
+        model.partial_fit(X[:, :1], names)
+    with pytest.raises(ValueError, match="partial_fit: early_stopping=True is for fit"):
+        model.set_params(early_stopping=True).partial_fit(X, names)
+    several = estimators.MLPRegressor((2,)).partial_fit(X, X)
+    with pytest.raises(ValueError, match=r"MLPRegressor.partial_fit: expected data for the network \(2, 2, 2\)"):
+        several.partial_fit(X, y)
+
+
+@pytest.mark.parametrize("options", [{}, {"shuffle": False, "batch_size": 7}, {"alpha": 0.5, "max_iter": 3}], ids=str)
+@pytest.mark.parametrize("name", NAMES)
+def test_rows_of_weight_nothing_are_as_if_absent(estimators: ModuleType, name: str, options: dict[str, Any]) -> None:
+    X, y = MOONS
+    weights = np.where(np.arange(200) % 3 == 0, 0.0, 1.0)
+    model = getattr(estimators, name)((4,), **{"max_iter": 5, "random_state": 5, **options})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        weighted = clone(model).fit(X, y, sample_weight=weights)
+    without = quiet(clone(model), X[weights > 0.0], y[weights > 0.0])
+    if options.get("shuffle", True):  # then other rows come first, and the sums are rounded otherwise
+        np.testing.assert_allclose(weighted.parameters_, without.parameters_, rtol=1e-9)
+    else:
+        np.testing.assert_array_equal(weighted.parameters_, without.parameters_)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_weight_of_two_is_a_row_that_comes_twice(estimators: ModuleType, name: str) -> None:
+    X, y = MOONS
+    model = getattr(estimators, name)((4,), max_iter=5, batch_size=500, random_state=5, alpha=0.5)
+    counts = 1 + np.arange(200) % 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        weighted = clone(model).fit(X, y, sample_weight=counts)
+    repeated = quiet(clone(model), X.repeat(counts, axis=0), y.repeat(counts))
+    np.testing.assert_allclose(weighted.parameters_, repeated.parameters_, rtol=1e-9)
+    np.testing.assert_allclose(weighted.loss_curve_, repeated.loss_curve_, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rows_are_held_out_with_their_weights(estimators: ModuleType, name: str) -> None:
+    X, y = MOONS
+    model = getattr(estimators, name)((4,), max_iter=3, early_stopping=True, random_state=5)
+    scores = []
+    for weights in (None, np.ones(200), np.linspace(0.1, 9.0, 200)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            scores.append(clone(model).fit(X, y, sample_weight=weights).validation_scores_)
+    np.testing.assert_allclose(scores[0], scores[1], rtol=1e-9)
+    assert scores[1] != scores[2]
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.where(np.arange(200) == 7, np.nan, 1.0), "sample_weight contains NaN in row 7"),
+        (np.zeros(200), "weight.*zero"),
+        (np.full(200, -1.0), "[Nn]egative"),
+        (np.ones(199), "sample_weight.shape"),
+        (["a"] * 200, "could not convert string to float"),
+    ],
+    ids=["nan", "zeros", "negative", "shape", "text"],
+)
+def test_weights_that_make_no_sense_are_refused(estimators: ModuleType, weights: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        estimators.MLPRegressor((2,)).fit(*MOONS, sample_weight=weights)
+
+
+def test_losses_are_printed_where_that_is_wanted(estimators: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    model = quiet(estimators.MLPRegressor((2,), max_iter=2, random_state=0), *MOONS)
+    assert capsys.readouterr().out == ""
+    quiet(model.set_params(verbose=True), *MOONS)
+    lines = [f"MLPRegressor: epoch {i + 1}, loss {loss:.8f}" for i, loss in enumerate(model.loss_curve_)]
+    assert capsys.readouterr().out.splitlines() == lines
+
+
+def test_logarithms_of_probabilities_are_returned(estimators: ModuleType) -> None:
+    X, y = MOONS
+    model = quiet(estimators.MLPClassifier((2,), max_iter=1, random_state=0), X, y)
+    np.testing.assert_allclose(np.exp(model.predict_log_proba(X)), model.predict_proba(X), rtol=1e-14)
+    assert model.predict_log_proba(1e6 * X).min() == -np.inf
 
 
 @pytest.mark.parametrize("name", NAMES)

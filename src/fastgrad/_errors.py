@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from math import isfinite, isnan
-from numbers import Real
+from numbers import Integral, Real
 from reprlib import repr as short
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -25,6 +25,25 @@ if TYPE_CHECKING:
 def is_real(got: object) -> bool:
     """Whether ``got`` is a number that operators take: a ``numbers.Real`` or a scalar of NumPy that is real."""
     return isinstance(got, (float, int, Real)) or _is_numpy("bool_", got)
+
+
+def at_least(where: str, got: Any, least: int) -> int:
+    """Return the int that a whole number is, one of NumPy's as well, or raise ValueError."""
+    if isinstance(got, Integral) and not isinstance(got, bool) and int(got) >= least:
+        return int(got)
+    raise ValueError(f"{where}: expected a whole number of {least} or more, got {got!r}")
+
+
+def not_negative(where: str, got: Any) -> float:
+    if is_real(got) and got >= 0.0:
+        return float(got)
+    raise ValueError(f"{where}: expected a number of at least 0, got {got!r}")
+
+
+def positive(where: str, got: Any) -> float:
+    if is_real(got) and got > 0.0:
+        return float(got)
+    raise ValueError(f"{where}: expected a number greater than 0, got {got!r}")
 
 
 def is_array(got: object) -> bool:
@@ -290,7 +309,7 @@ def not_recording() -> RuntimeError:
 
 def whole(index: Any, size: int, traced: bool) -> int:
     """Return the int that an index of take() is, or raise; a ``traced`` one does not count from the end."""
-    number = float(index)
+    number = real("take(index)", index)
     if not isfinite(number) or number != int(number):
         raise TypeError(f"take(index): expected a whole number, got {index!r}")
     if not (0 if traced else -size) <= number < size:

@@ -19,7 +19,7 @@ here: a batch that is computed in parts gives the same bits if the parts are add
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.util import find_spec
 from math import isfinite
@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from ._backend import module, no_grad
 from ._compiled import Compiled
+from ._errors import at_least, is_real, positive
 from ._history import History, read_checkpoint, write_checkpoint
 from .nn import Dropout, Module, noise
 from .optim import Adam, Optimizer, Schedule, clip_grad_norm
@@ -79,8 +80,8 @@ def fit(
     The loss of a row is compiled once; after each batch the optimizer moves the parameters by the gradient of its mean.
     Dropout gets new numbers for each row, and is off in validation. The same seed gives the same run, to the last bit.
 
-    With validation data, and where Ctrl-C ends training, the model is left as it was after its best epoch; else as it
-    was after the last.
+    With validation data, and where Ctrl-C ends training, the model is left as it was after its best epoch, if one was
+    completed; else as it was last.
 
     Parameters
     ----------
@@ -131,6 +132,8 @@ def fit(
         If the loss of a batch or its gradient is not finite; the parameters are those before that batch.
     FileExistsError
         If there is a checkpoint, and ``resume`` does not say to go on from it.
+    FileNotFoundError, IsADirectoryError
+        If there is no folder for the checkpoint, or its path is one; before any work.
 
     Examples
     --------
@@ -145,15 +148,18 @@ def fit(
     [3.0, -1.0]
     """
     optimizer = _checked_optimizer(model, optimizer, schedule)
-    for name, count in (("epochs", epochs), ("batch_size", batch_size), ("patience", patience)):
-        if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-            raise ValueError(f"fit({name}): expected a whole number of 1 or more, got {count!r}")
+    if not callable(loss):
+        raise TypeError(f"fit(loss): expected a function such as nn.mse, got {loss!r}")
+    epochs, batch_size = at_least("fit(epochs)", epochs, 1), at_least("fit(batch_size)", batch_size, 1)
+    patience = None if patience is None else at_least("fit(patience)", patience, 1)
+    clip_norm = None if clip_norm is None else positive("fit(clip_norm)", clip_norm)
+    seed = at_least("fit(seed)", seed, 0)
     rows = _arrays("data", data)
     held_out = None if validation is None else _arrays("validation", validation, like=rows)
     settings: dict[str, Any] = {"rows": len(rows[0]), "batch_size": batch_size, "shuffle": bool(shuffle), "seed": seed}
     settings["validation"] = None if held_out is None else len(held_out[0])
     run = _Run(model, loss, rows, held_out, optimizer, schedule, _checked_client(client), settings)
-    if checkpoint is not None and os.path.exists(checkpoint):
+    if checkpoint is not None and _is_there(checkpoint):
         if not resume:
             raise FileExistsError(
                 f"fit(checkpoint): {os.fspath(checkpoint)!r} is there already; "
@@ -222,9 +228,9 @@ class _Run:
             total += self._step(order[first : first + settings["batch_size"]], rng, clip_norm)
             bar.update()
         if self.held_out is not None:
-            history.validation.append(float(np.mean(self.held_out_loss(*self.held_out))))
+            history.validation.append(self._validate(self.held_out))
         history.loss.append(total / len(order))
-        history.lr.append(self.optimizer.lr)
+        history.lr.append(float(self.optimizer.lr))
         history.seconds.append(perf_counter() - start)
         bar.set_postfix({"loss": history.monitored[-1]}, refresh=False)
         if history.monitored[-1] < history.best_loss:
@@ -257,11 +263,14 @@ class _Run:
         try:
             return client.sum_grad(self.loss, *batch)
         except (ValueError, IndexError) as error:
-            for i, *row in zip(index.tolist(), *batch, strict=True):
-                try:
-                    self.loss(*row)
-                except (ValueError, IndexError) as of_row:
-                    raise ValueError(f"fit(data): row {i}: {of_row}") from error
+            _blame_row("data", self.loss, index.tolist(), batch, error)
+            raise
+
+    def _validate(self, held_out: Arrays) -> float:
+        try:
+            return float(np.mean(self.held_out_loss(*held_out)))
+        except (ValueError, IndexError) as error:
+            _blame_row("validation", self.held_out_loss, range(len(held_out[0])), held_out, error)
             raise
 
     # ------------------------------------------------------------------------------------------------- checkpoints
@@ -281,9 +290,13 @@ class _Run:
         try:
             for name in before:
                 holders[name].load_state_dict(parts[name])
-        except BaseException:
+            if parts["best"] is not None and len(parts["best"]) != len(self.parameters):
+                raise TypeError(f"it has {len(parts['best'])} best parameters, and the model {len(self.parameters)}")
+        except BaseException as error:
             for name, state in before.items():
                 holders[name].load_state_dict(state)
+            if isinstance(error, TypeError):
+                raise ValueError(f"fit(checkpoint): {os.fspath(path)!r} is no checkpoint: {error}") from error
             raise
         self.history, self.best = parts["history"], parts["best"]
 
@@ -327,6 +340,17 @@ def _mode(model: Module, training: bool) -> Iterator[None]:
             m.training = mode
 
 
+def _blame_row(
+    argument: str, loss: Compiled, numbers: Iterable[int], rows: Sequence[NDArray[np.float64]], error: Exception
+) -> None:
+    """Raise for the first row that the loss does not take."""
+    for i, *row in zip(numbers, *rows, strict=True):
+        try:
+            loss(*row)
+        except (ValueError, IndexError) as of_row:
+            raise ValueError(f"fit({argument}): row {i}: {of_row}") from error
+
+
 # --------------------------------------------------------------------------------------------------------- arguments
 
 
@@ -346,11 +370,14 @@ def _arrays(argument: str, given: Any, like: Arrays | None = None) -> Arrays:
 def _array(argument: str, given: Any) -> NDArray[np.float64]:
     try:
         array = np.asarray(given)
-        if array.dtype.kind not in "biuf":
-            raise TypeError(f"{array.dtype} {array!r:.60}")
-        array = array.astype(np.float64, copy=False)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{argument}: expected an array of real numbers, got {error}") from error
+    except ValueError as error:
+        raise TypeError(f"{argument}: expected an array of real numbers: {error}") from error
+    if array.dtype.kind == "O":
+        array = _unboxed(array)
+    if array.dtype.kind not in "biuf":
+        shown = " ".join(repr(array).split())
+        raise TypeError(f"{argument}: expected an array of real numbers, got {array.dtype} {shown:.60}")
+    array = array.astype(np.float64, copy=False)
     if not array.ndim or not array.size:
         raise ValueError(f"{argument}: expected at least one row, got an array of shape {array.shape}")
     finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
@@ -360,9 +387,29 @@ def _array(argument: str, given: Any) -> NDArray[np.float64]:
     return np.ascontiguousarray(array)
 
 
+def _unboxed(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array of objects as one of numbers, if all are numbers: tables of mixed columns come so."""
+    return array.astype(np.float64) if all(map(is_real, array.flat)) else array
+
+
+def _is_there(checkpoint: Any) -> bool:
+    """Whether the file exists; raises where it cannot be written, rather than after an epoch."""
+    if not isinstance(checkpoint, (str, os.PathLike)):
+        raise TypeError(f"fit(checkpoint): expected the path of a file, got {checkpoint!r}")
+    path = os.fspath(checkpoint)
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"fit(checkpoint): expected the path of a file, and {path!r} is a folder")
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"fit(checkpoint): there is no folder {folder!r} to write it in; make it before")
+    return os.path.exists(path)
+
+
 def _checked_optimizer(model: Module, optimizer: Optimizer | None, schedule: Schedule | None) -> Optimizer:
     if not isinstance(model, Module):
         raise TypeError(f"fit(model): expected an nn.Module, got {type(model).__name__}")
+    if schedule is not None and not isinstance(schedule, Schedule):
+        raise TypeError(f"fit(schedule): expected a schedule such as optim.StepLR(...), got {schedule!r}")
     if optimizer is None:
         optimizer = Adam(model.parameters()) if schedule is None else schedule.optimizer
     if not isinstance(optimizer, Optimizer):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from math import inf
 from typing import Any
+
+from ._errors import is_real
 
 
 @dataclass
@@ -83,6 +85,26 @@ class History:
         return plots.plot_losses({name: losses for name, losses in curves.items() if losses}, ax=ax)
 
 
+def _is_numbers(given: Any) -> bool:
+    return isinstance(given, list) and all(map(is_real, given))
+
+
+def _is_history(given: Any) -> bool:
+    if not isinstance(given, dict) or set(given) != set(asdict(History())):
+        return False
+    epochs = [given[name] for name in ("loss", "lr", "seconds")]
+    if not all(map(_is_numbers, [*epochs, given["validation"]])) or not isinstance(given["best_epoch"], int):
+        return False
+    lengths = {*map(len, epochs)} | ({len(given["validation"])} if given["validation"] else set())
+    return len(lengths) == 1 and -1 <= given["best_epoch"] < lengths.pop()
+
+
+#: Which parts could be of a checkpoint; the states are checked by those that they belong to.
+_WHOLE: dict[str, Callable[[Any], bool]] = {
+    "settings": lambda given: isinstance(given, dict),
+    "history": _is_history,
+    "best": lambda given: given is None or _is_numbers(given),
+}
 #: The parts of a checkpoint. It is JSON, which holds floats exactly.
 _PARTS = {"format", "settings", "model", "optimizer", "schedule", "best", "history"}
 _FORMAT = 1
@@ -108,6 +130,9 @@ def read_checkpoint(path: str | os.PathLike[str], settings: Mapping[str, Any]) -
         raise ValueError(f"fit(checkpoint): {os.fspath(path)!r} is no checkpoint: {error}") from error
     if not isinstance(parts, dict) or set(parts) != _PARTS or parts["format"] != _FORMAT:
         raise ValueError(f"fit(checkpoint): {os.fspath(path)!r} is no checkpoint of this version")
+    damaged = [name for name, whole in _WHOLE.items() if not whole(parts[name])]
+    if damaged:
+        raise ValueError(f"fit(checkpoint): {os.fspath(path)!r} is no checkpoint: {', '.join(damaged)} is damaged")
     differ = [
         f"{name} was {parts['settings'].get(name)!r} and is {value!r}"
         for name, value in settings.items()

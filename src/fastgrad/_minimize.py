@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -26,7 +26,7 @@ _WANTS = {
 def minimize(
     f: Callable[..., Any],
     x0: Any,
-    args: Sequence[Any] = (),
+    args: Any = (),
     method: Any = None,
     *,
     tol: float | None = None,
@@ -43,8 +43,9 @@ def minimize(
         first argument is varied. If a compiled function is given rows of arguments, the sum over the rows is minimised.
     x0 : float or array_like
         Where to begin, of the shape that ``f`` takes.
-    args : sequence
-        What ``f`` gets behind it. To a plain function anything may be given; it is fixed in the recording.
+    args : tuple
+        What ``f`` gets behind it; what is no tuple is one argument, as in SciPy. To a plain function anything may be
+        given; it is fixed in the recording.
     method : str or callable, optional
         One of SciPy's methods; without it BFGS, L-BFGS-B or SLSQP, depending on bounds and constraints.
     tol : float, optional
@@ -79,7 +80,7 @@ def minimize(
     optimize = _scipy_optimize()
     start = _start(x0)
     wanted = _wanted(method, options)
-    objective = _Objective(f, start, tuple(args))
+    objective = _Objective(f, start, args if isinstance(args, tuple) else (args,))
     objective.check(start.ravel(), bool(wanted))
     supplied = {name: getattr(objective, name) for name in wanted if name != "jac"}
     function = objective.value_and_grad if wanted else objective.value
@@ -135,7 +136,12 @@ class _Objective:
             raise ValueError("fg.minimize(args): the batch is empty: there are no rows to sum over")
         value, slope = self.value_and_grad(x) if gradient else (self.value(x), np.zeros(0))
         if np.isnan(value):
-            raise ValueError(f"fg.minimize(x0): the value of {self._f.__name__} at x0 is {value}; begin elsewhere")
+            rows = np.argwhere(np.isnan(results))
+            where = f" in row {', '.join(map(str, rows[0].tolist()))} of args" if np.ndim(results) and len(rows) else ""
+            raise ValueError(
+                f"fg.minimize(x0): the value of {self._f.__name__} at x0 is {value}{where}; begin elsewhere"
+                + (", or mend args" if where else "")
+            )
         if not np.isfinite(slope).all():
             raise ValueError(f"fg.minimize(x0): the gradient of {self._f.__name__} at x0 is {slope}; begin elsewhere")
 
@@ -158,7 +164,7 @@ def _scipy_optimize() -> Any:
 
 def _start(x0: Any) -> Floats:
     try:
-        start = np.array(x0, np.float64)
+        start = np.array(() if x0 is None else x0, np.float64)
     except (TypeError, ValueError) as error:
         raise TypeError(f"fg.minimize(x0): expected a number or an array of numbers, got {x0!r}") from error
     if not start.size:

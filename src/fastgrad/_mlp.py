@@ -29,6 +29,7 @@ class Network(NamedTuple):
     """The compiled functions of one architecture; the first argument of each is the vector of parameters."""
 
     loss: Compiled  # (parameters, row, target): one number
+    weighted_loss: Compiled  # (parameters, row, target, weight): the weight times as much
     outputs: Compiled  # (parameters, row): probabilities, or the numbers predicted
 
 
@@ -96,8 +97,10 @@ def network(sizes: tuple[int, ...], activation: str, task: str) -> Network:
         "numbers": lambda scores: scores,
     }
     target = "(k)" if task == "numbers" else "()"
+    loss = losses[task]
     return Network(
-        Compiled(lambda p, row, target: losses[task](scores(p, row), target), f"(p),(n),{target}->()"),
+        Compiled(lambda p, row, target: loss(scores(p, row), target), f"(p),(n),{target}->()"),
+        Compiled(lambda p, row, target, weight: weight * loss(scores(p, row), target), f"(p),(n),{target},()->()"),
         Compiled(lambda p, row: outputs[task](scores(p, row)), "(p),(n)->(m)"),
     )
 

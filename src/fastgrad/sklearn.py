@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
-from numbers import Integral, Real
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,15 +25,23 @@ try:
     from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped]
     from sklearn.model_selection import train_test_split  # type: ignore[import-untyped]
     from sklearn.utils import check_random_state, gen_batches  # type: ignore[import-untyped]
-    from sklearn.utils.multiclass import check_classification_targets  # type: ignore[import-untyped]
-    from sklearn.utils.validation import check_is_fitted, validate_data  # type: ignore[import-untyped]
+    from sklearn.utils.multiclass import (  # type: ignore[import-untyped]
+        _check_partial_fit_first_call,
+        check_classification_targets,
+    )
+    from sklearn.utils.validation import (  # type: ignore[import-untyped]
+        _check_sample_weight,
+        check_is_fitted,
+        validate_data,
+    )
 except ImportError as _missing:
     raise ImportError(
         f"fastgrad.sklearn needs scikit-learn 1.6 or later, and cannot import it ({_missing}): "
         "pip install 'fastgrad[sklearn]'"
     ) from _missing
 
-from ._mlp import ACTIVATIONS, Adam, Network, initial, layers, network
+from ._mlp import Adam, Network, initial, layers, network
+from ._mlp_checks import check_finite, check_settings, class_numbers, hidden_sizes
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
 
@@ -67,6 +74,8 @@ _PARAMETERS = """
         Of weights, validation rows and order.
     tol : float
         An epoch that improves the loss (or with early stopping the validation score) by less counts as none.
+    verbose : bool
+        Whether to print the loss of each epoch.
     warm_start : bool
         Whether ``fit`` goes on from the parameters of the last one.
     early_stopping : bool
@@ -84,7 +93,7 @@ _PARAMETERS = """
 
     - ``coefs_``, ``intercepts_``: weights (inputs x outputs) and biases of each layer, as lists of arrays.
     - ``parameters_``: all of them in one array: by layers, weights by outputs, then biases.
-    - ``loss_curve_``: the mean loss of each epoch, with the penalty; ``loss_`` is the last.
+    - ``loss_curve_``: the mean loss of each epoch, with the penalty; ``loss_`` is the last. ``partial_fit`` adds to it.
     - ``validation_scores_``: the score of the rows held out, after each epoch, or None.
     - ``n_iter_``: the number of epochs.
     - ``n_features_in_``, ``n_outputs_``: the numbers of inputs and of neurons in the last layer.
@@ -118,6 +127,7 @@ class _MLP(BaseEstimator):  # type: ignore[misc]
         shuffle: bool = True,
         random_state: Any = None,
         tol: float = 1e-4,
+        verbose: bool = False,
         warm_start: bool = False,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
@@ -135,6 +145,7 @@ class _MLP(BaseEstimator):  # type: ignore[misc]
         self.shuffle = shuffle
         self.random_state = random_state
         self.tol = tol
+        self.verbose = verbose
         self.warm_start = warm_start
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
@@ -165,40 +176,43 @@ class _MLP(BaseEstimator):  # type: ignore[misc]
     def _outputs(self, X: Any) -> Floats:
         check_is_fitted(self)
         rows = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite=False)
-        _check_finite("X", rows)
+        check_finite("X", rows)
         outputs: Floats = self._network.outputs(self.parameters_, rows)
         return outputs
 
     # ------------------------------------------------------------------------------------------------------- training
 
-    def _train(self, X: Floats, y: NDArray[Any], task: str, outputs: int) -> None:
-        """Fit the parameters; y are numbers of classes, or numbers in columns."""
-        sizes = (X.shape[1], *_hidden(self), outputs)
-        random = check_random_state(self.random_state)
-        if not (self.warm_start and hasattr(self, "parameters_")):
-            self.parameters_ = initial(sizes, self.activation, random)
-        elif (self._sizes, self._task) != (sizes, task):
+    def _train(self, X: Floats, y: Floats, weights: Floats | None, task: str, outputs: int, once: bool) -> None:
+        """Fit the parameters, or ``once`` go on by one epoch; y are numbers of classes, or numbers in columns."""
+        sizes = (X.shape[1], *hidden_sizes(self), outputs)
+        going_on = hasattr(self, "parameters_") and (once or self.warm_start)
+        if going_on and (self._sizes, self._task) != (sizes, task):
+            how = "partial_fit" if once else "fit with warm_start=True"
             raise ValueError(
-                f"{type(self).__name__}(warm_start=True).fit: expected data for the network {self._sizes} "
-                f"({self._task}) of the last fit, got such for {sizes} ({task}); clone() the estimator to begin anew"
+                f"{type(self).__name__}.{how}: expected data for the network {self._sizes} ({self._task}) of the last "
+                f"fit, got such for {sizes} ({task}); clone() the estimator to begin anew"
             )
+        if not (going_on and once):
+            self._random = check_random_state(self.random_state)
+            if not going_on:
+                self.parameters_ = initial(sizes, self.activation, self._random)
+            betas = (self.beta_1, self.beta_2)
+            self._adam = Adam(len(self.parameters_), float(self.learning_rate_init), betas, float(self.epsilon))
+            self.loss_curve_: list[float] = []
+            self.validation_scores_ = [] if self.early_stopping else None
         self._sizes, self._task, self.n_outputs_, self.n_layers_ = sizes, task, outputs, len(sizes)
-        self.loss_curve_: list[float] = []
-        self.validation_scores_ = [] if self.early_stopping else None
+        if once:
+            self._epoch(X, y, weights)
+        else:
+            self._run(X, y, weights)
+
+    def _run(self, X: Floats, y: Floats, weights: Floats | None) -> None:
         held_out = None
         if self.early_stopping:
-            X, held_out_X, y, held_out_y = self._hold_out(X, y, random)
-            held_out = held_out_X, self._labels(held_out_y)
-        self._run(X, np.asarray(y, np.float64), held_out, random)
-
-    def _run(self, X: Floats, y: Floats, held_out: Any, random: np.random.RandomState) -> None:
-        adam = Adam(
-            len(self.parameters_), float(self.learning_rate_init), (self.beta_1, self.beta_2), float(self.epsilon)
-        )
+            X, y, weights, held_out = self._hold_out(X, y, weights)
         best, best_parameters, idle = -math.inf, self.parameters_, 0
-        for epoch in range(1, self.max_iter + 1):
-            self.n_iter_ = epoch
-            self.loss_curve_.append(self._epoch(X, y, adam, random))
+        for _ in range(self.max_iter):
+            self._epoch(X, y, weights)
             reached = -self.loss_
             if held_out is not None and self.validation_scores_ is not None:
                 reached = float(self.score(*held_out))
@@ -217,45 +231,73 @@ class _MLP(BaseEstimator):  # type: ignore[misc]
         if held_out is not None:
             self.parameters_ = best_parameters
 
-    def _epoch(self, X: Floats, y: Floats, adam: Adam, random: np.random.RandomState) -> float:
-        """Take all rows once; return the mean loss."""
-        rows, total = len(X), 0.0
-        loss, parameters = self._network.loss, self.parameters_
+    def _epoch(self, X: Floats, y: Floats, weights: Floats | None) -> None:
+        """Take all rows once."""
+        counted = np.arange(len(X)) if weights is None else np.flatnonzero(weights)
+        rows, total, counts = len(counted), 0.0, 0.0
         size = min(200, rows) if self.batch_size == "auto" else min(int(self.batch_size), rows)
-        order = random.permutation(rows) if self.shuffle else None
-        weights = [weights for weights, _ in layers(parameters, self._sizes)]
+        order = self._random.permutation(counted) if self.shuffle else counted
         for batch in gen_batches(rows, size):
-            taken = batch if order is None else order[batch]
-            count = batch.stop - batch.start
-            value, gradient = loss.sum_grad(parameters, X[taken], y[taken], argnums=0)
-            value += 0.5 * self.alpha * sum(float(np.vdot(w, w)) for w in weights)
-            if not math.isfinite(value):
-                raise ValueError(
-                    f"{type(self).__name__}.fit: the loss is {value} in epoch {self.n_iter_}: scale the columns of "
-                    "X, or lower learning_rate_init"
-                )
-            total += value
-            if self.alpha:
-                for (slope, _), w in zip(layers(gradient, self._sizes), weights, strict=True):
-                    slope += self.alpha * w
-            gradient /= count
-            adam.step(parameters, gradient)
-        return total / rows
+            taken = order[batch]
+            of_rows = (X[taken], y[taken]) if weights is None else (X[taken], y[taken], weights[taken])
+            count = float(len(taken) if weights is None else weights[taken].sum())
+            total += self._step(of_rows, count)
+            counts += count
+        self.loss_curve_.append(total / counts)
+        self.n_iter_ = len(self.loss_curve_)
+        if self.verbose:
+            print(f"{type(self).__name__}: epoch {self.n_iter_}, loss {self.loss_:.8f}")
 
-    def _hold_out(self, X: Floats, y: NDArray[Any], random: np.random.RandomState) -> Any:
-        return train_test_split(X, y, test_size=self.validation_fraction, random_state=random, stratify=self._strata(y))
+    def _step(self, batch: tuple[Floats, ...], count: float) -> float:
+        """Move the parameters by the gradient of the mean over a batch; return the sum of its losses."""
+        parameters, loss = self.parameters_, self._network.loss if len(batch) == 2 else self._network.weighted_loss
+        value, gradient = loss.sum_grad(parameters, *batch, argnums=0)
+        matrices = [matrix for matrix, _ in layers(parameters, self._sizes)]
+        value += 0.5 * self.alpha * sum(float(np.vdot(matrix, matrix)) for matrix in matrices)
+        if not math.isfinite(value):
+            raise ValueError(
+                f"{type(self).__name__}.fit: the loss is {value} in epoch {len(self.loss_curve_) + 1}: scale the "
+                "columns of X, or lower learning_rate_init"
+            )
+        if self.alpha:
+            for (slope, _), matrix in zip(layers(gradient, self._sizes), matrices, strict=True):
+                slope += self.alpha * matrix
+        gradient /= count
+        self._adam.step(parameters, gradient)
+        return float(value)
 
-    def _strata(self, y: NDArray[Any]) -> NDArray[Any] | None:
+    def _hold_out(self, X: Floats, y: Floats, weights: Floats | None) -> Any:
+        """Split off the rows to validate with: what is left, and the arguments of ``score``."""
+        arrays = (X, y) if weights is None else (X, y, weights)
+        parts = train_test_split(
+            *arrays, test_size=self.validation_fraction, random_state=self._random, stratify=self._strata(y)
+        )
+        trained, (held_out_X, held_out_y, *held_out_weights) = parts[::2], parts[1::2]
+        return (*trained, *[None] * (3 - len(trained)), (held_out_X, self._labels(held_out_y), *held_out_weights))
+
+    def _strata(self, y: Floats) -> Floats | None:
         return None
 
-    def _labels(self, y: NDArray[Any]) -> NDArray[Any]:
+    def _labels(self, y: Floats) -> NDArray[Any]:
         return y
 
-    def _validated(self, X: Any, y: Any, **options: Any) -> tuple[Floats, NDArray[Any]]:
-        _check_settings(self)
-        X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite=False, order="C", **options)
-        _check_finite("X", X)
-        return X, y
+    def _validated(
+        self, X: Any, y: Any, sample_weight: Any, once: bool, **options: Any
+    ) -> tuple[Floats, NDArray[Any], Floats | None]:
+        check_settings(self)
+        if once and self.early_stopping:
+            raise ValueError(f"{type(self).__name__}.partial_fit: early_stopping=True is for fit, which holds out rows")
+        reset = not (once and hasattr(self, "parameters_"))
+        X, y = validate_data(self, X, y, reset=reset, dtype=np.float64, ensure_all_finite=False, order="C", **options)
+        check_finite("X", X)
+        if sample_weight is None:
+            return X, y, None
+        if np.asarray(sample_weight).dtype.kind == "f":
+            check_finite("sample_weight", np.asarray(sample_weight))
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        if not weights.any():
+            raise ValueError("Input sample_weight is zero for all rows; expected at least one weight above 0")
+        return X, y, weights
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "parameters_")
@@ -282,7 +324,7 @@ class MLPClassifier(ClassifierMixin, _MLP):  # type: ignore[misc]
 
     classes_: NDArray[Any]
 
-    def fit(self, X: Any, y: Any) -> MLPClassifier:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPClassifier:
         """Train on rows and their labels; return the estimator.
 
         Parameters
@@ -290,6 +332,8 @@ class MLPClassifier(ClassifierMixin, _MLP):  # type: ignore[misc]
         X : array-like of shape (rows, inputs)
         y : array-like of shape (rows,)
             Labels of at least two classes.
+        sample_weight : array-like of shape (rows,), optional
+            How much the loss of each row counts, 0 or more; all means are weighted by it.
 
         Raises
         ------
@@ -297,26 +341,58 @@ class MLPClassifier(ClassifierMixin, _MLP):  # type: ignore[misc]
             If a parameter is out of its range, shapes do not fit, a number is not finite (the row is named), or the
             loss diverges.
         """
-        X, y = self._validated(X, y)
+        X, y, weights = self._validated(X, y, sample_weight, False)
         check_classification_targets(y)
-        classes, numbers = np.unique(y, return_inverse=True)
-        if len(classes) < 2:
-            raise ValueError(
-                f"MLPClassifier.fit: Input y has one class, {classes[0]!r}, in all rows; expected at least two classes"
-            )
+        classes = np.unique(y)
         if self.warm_start and hasattr(self, "classes_") and not np.array_equal(classes, self.classes_):
             raise ValueError(
-                f"MLPClassifier(warm_start=True).fit: expected the classes {self.classes_.tolist()} of the last fit, "
-                f"got {classes.tolist()}"
+                f"MLPClassifier.fit with warm_start=True: expected the classes {self.classes_.tolist()} of the "
+                f"last fit, got {classes.tolist()}"
+            )
+        return self._learn(X, y, weights, classes, False)
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> MLPClassifier:
+        """Train for one epoch on these rows, from where the last call, or ``fit``, left off; return the estimator.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`; not all classes have to be among these rows.
+        classes : array-like, optional
+            All labels that will come; needed in the first call.
+
+        Raises
+        ------
+        ValueError
+            As for `fit`; also if ``classes`` are missing in the first call, or others than in it, or do not hold a
+            label of ``y`` (the row is named), or with early stopping.
+        """
+        X, y, weights = self._validated(X, y, sample_weight, True)
+        check_classification_targets(y)
+        _check_partial_fit_first_call(self, classes)
+        return self._learn(X, y, weights, self.classes_, True)
+
+    def _learn(
+        self, X: Floats, y: NDArray[Any], weights: Floats | None, classes: NDArray[Any], once: bool
+    ) -> MLPClassifier:
+        if len(classes) < 2:
+            raise ValueError(
+                f"MLPClassifier: Input y has one class, {classes.tolist()[0]!r}, in all rows; expected at least two "
+                "classes"
             )
         self.classes_ = classes
-        two = len(classes) == 2
-        self._train(X, numbers, "two classes" if two else "classes", 1 if two else len(classes))
+        task, outputs = ("two classes", 1) if len(classes) == 2 else ("classes", len(classes))
+        self._train(X, class_numbers(y, classes), weights, task, outputs, once)
         return self
 
     def predict_proba(self, X: Any) -> Floats:
         """Return the probability of each class, in the order of ``classes_``, for each row."""
         return self._outputs(X)
+
+    def predict_log_proba(self, X: Any) -> Floats:
+        """Return the logarithm of the probability of each class; that of one too small for a float is -inf."""
+        with np.errstate(divide="ignore"):
+            return np.log(self._outputs(X))
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most probable label of each row."""
@@ -324,11 +400,11 @@ class MLPClassifier(ClassifierMixin, _MLP):  # type: ignore[misc]
         labels: NDArray[Any] = self.classes_[probabilities.argmax(axis=1)]
         return labels
 
-    def _strata(self, y: NDArray[Any]) -> NDArray[Any]:
+    def _strata(self, y: Floats) -> Floats:
         return y
 
-    def _labels(self, y: NDArray[Any]) -> NDArray[Any]:
-        labels: NDArray[Any] = self.classes_[y]
+    def _labels(self, y: Floats) -> NDArray[Any]:
+        labels: NDArray[Any] = self.classes_[y.astype(np.intp)]
         return labels
 
 
@@ -346,13 +422,15 @@ class MLPRegressor(RegressorMixin, _MLP):  # type: ignore[misc]
     True
     """
 
-    def fit(self, X: Any, y: Any) -> MLPRegressor:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
         """Train on rows and the numbers to predict; return the estimator.
 
         Parameters
         ----------
         X : array-like of shape (rows, inputs)
         y : array-like of shape (rows,) or (rows, outputs)
+        sample_weight : array-like of shape (rows,), optional
+            How much the loss of each row counts, 0 or more; all means are weighted by it.
 
         Raises
         ------
@@ -360,13 +438,31 @@ class MLPRegressor(RegressorMixin, _MLP):  # type: ignore[misc]
             If a parameter is out of its range, shapes do not fit, a number is not finite (the row is named), or the
             loss diverges.
         """
+        return self._learn(X, y, sample_weight, False)
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
+        """Train for one epoch on these rows, from where the last call, or ``fit``, left off; return the estimator.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+
+        Raises
+        ------
+        ValueError
+            As for `fit`; also with early stopping.
+        """
+        return self._learn(X, y, sample_weight, True)
+
+    def _learn(self, X: Any, y: Any, sample_weight: Any, once: bool) -> MLPRegressor:
         if np.asarray(y).dtype.kind == "f":  # before scikit-learn sees it, which names no row
-            _check_finite("y", np.asarray(y))
-        X, y = self._validated(X, y, multi_output=True, y_numeric=True)
+            check_finite("y", np.asarray(y))
+        X, y, weights = self._validated(X, y, sample_weight, once, multi_output=True, y_numeric=True)
         y = np.asarray(y, np.float64)
         self._one_column = y.ndim == 1
         y = y.reshape(len(y), -1)
-        self._train(X, y, "numbers", y.shape[1])
+        self._train(X, y, weights, "numbers", y.shape[1], once)
         return self
 
     def __sklearn_tags__(self) -> Any:
@@ -378,59 +474,3 @@ class MLPRegressor(RegressorMixin, _MLP):  # type: ignore[misc]
         """Return the numbers predicted for each row."""
         outputs = self._outputs(X)
         return outputs[:, 0] if self._one_column else outputs
-
-
-# ------------------------------------------------------------------------------------------------------------- checks
-
-
-def _check_finite(name: str, array: Floats) -> None:
-    """Raise, naming the first place, if there is a nan or an infinity."""
-    wrong = ~np.isfinite(array)
-    if wrong.any():
-        row, *column = np.argwhere(wrong)[0].tolist()
-        what = "NaN" if np.isnan(array[(row, *column)]) else "infinity"
-        place = f"row {row}" + "".join(f", column {c}" for c in column)
-        raise ValueError(
-            f"Input {name} contains {what} in {place} ({int(wrong.sum())} such numbers in all); expected finite "
-            "numbers: drop these rows, or fill them with sklearn.impute.SimpleImputer"
-        )
-
-
-def _hidden(estimator: _MLP) -> tuple[int, ...]:
-    given = estimator.hidden_layer_sizes
-    sizes = (given,) if isinstance(given, Integral) else tuple(np.ravel(np.asarray(given, object)))
-    for size in sizes:
-        if not isinstance(size, Integral) or size < 1:
-            raise _bad(estimator, "hidden_layer_sizes", "whole numbers, 1 or more")
-    return tuple(int(size) for size in sizes)
-
-
-def _limits() -> Iterator[tuple[str, Any, float, float, str]]:
-    """The numeric parameters: name, type, smallest and largest, what is expected."""
-    for name in ("max_iter", "n_iter_no_change"):
-        yield name, Integral, 1, math.inf, "a whole number, 1 or more"
-    for name in ("alpha", "tol"):
-        yield name, Real, 0.0, math.inf, "a number, 0 or more"
-    for name in ("learning_rate_init", "epsilon"):
-        yield name, Real, math.ulp(0.0), math.inf, "a number above 0"
-    for name in ("beta_1", "beta_2"):
-        yield name, Real, 0.0, math.nextafter(1.0, 0.0), "a number from 0 to below 1"
-    yield "validation_fraction", Real, math.ulp(0.0), math.nextafter(1.0, 0.0), "a number between 0 and 1"
-
-
-def _check_settings(estimator: _MLP) -> None:
-    """Raise, saying what is expected, if a parameter is out of its range."""
-    _hidden(estimator)
-    for name, kind, least, most, expected in _limits():
-        given = getattr(estimator, name)
-        if not isinstance(given, kind) or isinstance(given, bool) or not least <= given <= most:
-            raise _bad(estimator, name, expected)
-    if not isinstance(estimator.activation, str) or estimator.activation not in ACTIVATIONS:
-        raise _bad(estimator, "activation", f"one of {', '.join(sorted(ACTIVATIONS))}")
-    size = estimator.batch_size
-    if size != "auto" and (not isinstance(size, Integral) or isinstance(size, bool) or int(size) < 1):
-        raise _bad(estimator, "batch_size", "a whole number, 1 or more, or 'auto'")
-
-
-def _bad(estimator: _MLP, name: str, expected: str) -> ValueError:
-    return ValueError(f"{type(estimator).__name__}({name}): expected {expected}, got {getattr(estimator, name)!r}")

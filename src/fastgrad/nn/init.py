@@ -14,7 +14,10 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any, TypeAlias
+
+from .._errors import real
 
 __all__ = ["constant", "he_normal", "he_uniform", "normal", "uniform", "xavier_normal", "xavier_uniform"]
 
@@ -137,8 +140,8 @@ def generator(rng: Generator) -> Any:
     """Return what draws, as `Generator` says it is given."""
     if rng is None:
         return random
-    if isinstance(rng, int) and not isinstance(rng, bool):
-        return random.Random(rng)
+    if isinstance(rng, Integral) and not isinstance(rng, bool):
+        return random.Random(int(rng))
     if hasattr(rng, "uniform") and hasattr(rng, "random"):
         return rng
     raise TypeError(f"rng: expected a random.Random, a numpy.random.Generator or a seed (int), got {rng!r}")
@@ -147,7 +150,8 @@ def generator(rng: Generator) -> Any:
 def draws(init: Initializer | str | None, rng: Any, count: int, fan_in: int, fan_out: int) -> list[float]:
     """Draw the numbers that a part of a layer begins with."""
     draw = initializer(init)
-    return [float(draw(rng, fan_in, fan_out)) for _ in range(count)]
+    numbers = [draw(rng, fan_in, fan_out) for _ in range(count)]
+    return [float(x) if isinstance(x, float) else real("init: what the initializer returned", x) for x in numbers]
 
 
 def _normal(rng: Any, mean: float, std: float) -> float:

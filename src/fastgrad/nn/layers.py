@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import dot, mean, take, where
 from .._backend import Value
+from .._errors import at_least, is_real, not_negative
 from .init import Generator, Initializer, draws, generator
 from .module import Module, as_row, check_inputs, once
 from .randomness import drawn
@@ -109,7 +110,7 @@ class Linear(Module):
         init: Initializer | str = "xavier_uniform",
         rng: Generator = None,
     ) -> None:
-        self.nin, self.nout = _size("Linear(nin)", nin), _size("Linear(nout)", nout)
+        self.nin, self.nout = at_least("Linear(nin)", nin, 1), at_least("Linear(nout)", nout, 1)
         self.weight = _matrix(nout, nin, init, generator(rng), nin, nout)
         self.bias = [Value(0.0) for _ in range(nout)] if bias else []
 
@@ -169,7 +170,7 @@ class Embedding(Module):
     """
 
     def __init__(self, count: int, size: int, *, init: Initializer | str = "normal", rng: Generator = None) -> None:
-        self.count, self.size = _size("Embedding(count)", count), _size("Embedding(size)", size)
+        self.count, self.size = at_least("Embedding(count)", count, 1), at_least("Embedding(size)", size, 1)
         self.weight = _matrix(count, size, init, generator(rng), count, size)
 
     def __call__(self, index: Any) -> list[Any]:
@@ -215,7 +216,7 @@ class RMSNorm(Module):
     """
 
     def __init__(self, size: int, eps: float = 1e-5, affine: bool = True) -> None:
-        self.size, self.eps = _size("RMSNorm(size)", size), eps
+        self.size, self.eps = at_least("RMSNorm(size)", size, 1), not_negative("RMSNorm(eps)", eps)
         self.weight = [Value(1.0) for _ in range(size)] if affine else []
 
     def __call__(self, x: Any) -> list[Any]:
@@ -261,7 +262,7 @@ class LayerNorm(Module):
     """
 
     def __init__(self, size: int, eps: float = 1e-5, affine: bool = True) -> None:
-        self.size, self.eps = _size("LayerNorm(size)", size), eps
+        self.size, self.eps = at_least("LayerNorm(size)", size, 1), not_negative("LayerNorm(eps)", eps)
         self.weight = [Value(1.0) for _ in range(size)] if affine else []
         self.bias = [Value(0.0) for _ in range(size)] if affine else []
 
@@ -311,7 +312,7 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, *, rng: Generator = None) -> None:
-        if not 0.0 <= p < 1.0:
+        if not is_real(p) or not 0.0 <= p < 1.0:
             raise ValueError(f"Dropout(p): expected a probability from 0 to 1, without 1, got {p!r}")
         self.p = float(p)
         self.rng = None if rng is None else generator(rng)
@@ -341,12 +342,6 @@ def _scaled(row: list[Any], weights: list[Value]) -> list[Any]:
 
 def _matrix(rows: int, columns: int, init: Initializer | str, rng: Any, fan_in: int, fan_out: int) -> list[list[Value]]:
     return [[Value(x) for x in draws(init, rng, columns, fan_in, fan_out)] for _ in range(rows)]
-
-
-def _size(argument: str, size: Any) -> int:
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise ValueError(f"{argument}: expected a whole number of 1 or more, got {size!r}")
-    return size
 
 
 def _name(layer: Callable[..., Any]) -> str:

@@ -13,7 +13,7 @@ from .. import abs as magnitude
 from .. import dot, equal, log, log1p, logsumexp, maximum, mean, minimum, not_equal, relu, softplus, take, where
 from .. import sum as total
 from .._backend import Value, module
-from .._errors import is_real
+from .._errors import is_real, positive
 from .module import Module, as_row
 
 __all__ = [
@@ -69,14 +69,14 @@ def mae(prediction: Any, target: Any) -> Any:
     return mean([magnitude(error) for error in _errors("mae", prediction, target)])
 
 
-def huber(prediction: Any, target: Any, delta: float = 1.0) -> Any:
+def huber(prediction: Any, target: Any, delta: Any = 1.0) -> Any:
     """Half the squared error up to ``delta``, and from there on linear, so that outliers pull no harder [H64]_.
 
     Parameters
     ----------
     prediction, target : Value, float, or sequence of them
         As for `mse`.
-    delta : float
+    delta : float or Value
         Greater than 0.
 
     References
@@ -89,8 +89,10 @@ def huber(prediction: Any, target: Any, delta: float = 1.0) -> Any:
     >>> nn.huber(0.5, 0.0), nn.huber(10.0, 0.0)
     (0.125, 9.5)
     """
-    if not delta > 0.0:
-        raise ValueError(f"huber(delta): expected a number greater than 0, got {delta!r}")
+    if not isinstance(delta, Value):
+        positive("huber(delta)", delta)
+    elif not delta > 0.0:
+        raise ValueError(f"huber(delta): expected a number greater than 0, got {_number(delta)!r}")
     sizes = [magnitude(error) for error in _errors("huber", prediction, target)]
     inner = [minimum(size, delta) for size in sizes]
     return mean([near * (size - 0.5 * near) for near, size in zip(inner, sizes, strict=True)])
@@ -152,7 +154,7 @@ def max_margin(scores: Any, target: Any, margin: float = 1.0) -> Any:
     >>> nn.max_margin([3.0, 2.5, 0.0], 0)
     0.16666666666666666
     """
-    row = as_row(scores)
+    row = _row("max_margin", scores)
     right = _chosen("max_margin", row, target)
     return mean([not_equal(target, i) * relu(margin - (right - score)) for i, score in enumerate(row)])
 
@@ -166,7 +168,8 @@ def binary_cross_entropy(probability: Any, target: Any) -> Any:
     Parameters
     ----------
     probability : Value, float, or sequence of them
-        That of class 1, from 0 to 1. Its logarithms are cut off at -100, as PyTorch does it.
+        That of class 1, from 0 to 1. Its logarithms are cut off at -100, as PyTorch does it; the gradient is that of
+        this formula, so 0 where it is cut off, while PyTorch's is of another one, which stays below 1e12.
     target : Value, float, or sequence of them
         0 or 1, or a probability between them.
 
@@ -240,7 +243,7 @@ def cross_entropy(scores: Any, target: Any) -> Any:
         ...
     ValueError: cross_entropy(target): expected a class from 0 to 1, got 2.0
     """
-    row = as_row(scores)
+    row = _row("cross_entropy", scores)
     if _is_number(target):
         right = _chosen("cross_entropy", row, target)
         return logsumexp(row) - right
@@ -296,12 +299,24 @@ def _is_number(x: Any) -> bool:
 
 
 def _pairs(name: str, prediction: Any, target: Any) -> tuple[list[Any], list[Any]]:
-    predictions, targets = as_row(prediction), as_row(target)
+    predictions, targets = _row(name, prediction), _row(name, target)
     if len(predictions) != len(targets):
         raise ValueError(f"{name}: expected as many targets as predictions, got {len(targets)} for {len(predictions)}")
     if not predictions:
         raise ValueError(f"{name}: expected at least one prediction, got none")
     return predictions, targets
+
+
+def _row(name: str, given: Any) -> list[Any]:
+    """The numbers and Values that an argument is."""
+    try:
+        row = as_row(given)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from None
+    for item in row:
+        if not isinstance(item, Value) and not is_real(item):
+            raise TypeError(f"{name}: expected Values and real numbers, got {type(item).__name__} {item!r:.60}")
+    return row
 
 
 def _errors(name: str, prediction: Any, target: Any) -> list[Any]:
@@ -327,6 +342,10 @@ def _surprise(p: Any, t: Any) -> Any:
 
 def _chosen(name: str, row: list[Any], label: Any) -> Any:
     """The score of the right class."""
+    if not row:
+        raise ValueError(f"{name}: expected a score for each class, got none")
+    if not _is_number(label):
+        raise TypeError(f"{name}(target): expected the number of a class, got {type(label).__name__} {label!r:.60}")
     number = _number(label)
     if not (0 <= number < len(row) and number.is_integer()):
         raise ValueError(f"{name}(target): expected a class from 0 to {len(row) - 1}, got {number!r}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from numbers import Real
 from typing import Any
 
@@ -18,7 +18,7 @@ class Module:
     """Base class of everything that has parameters.
 
     A subclass keeps its parameters in attributes (a Value, a Module, or lists, tuples, dicts and object arrays of
-    them) and returns them from :meth:`parameters`.
+    them), and computes in ``__call__``, or in ``forward`` as in PyTorch.
 
     Examples
     --------
@@ -28,8 +28,6 @@ class Module:
     ...         self.slope, self.offset = Value(2.0), Value(1.0)
     ...     def __call__(self, x):
     ...         return self.slope * x + self.offset
-    ...     def parameters(self):
-    ...         return [self.slope, self.offset]
     >>> line = Line()
     >>> line(3).backward()
     >>> line.slope.grad
@@ -38,7 +36,29 @@ class Module:
     {'slope': 2.0, 'offset': 1.0}
     """
 
+    forward: Callable[..., Any]
     training = True  # whether dropout drops; train() and eval() say so, for all modules below as well
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call ``forward``, where a subclass defines that and no ``__call__``.
+
+        Raises
+        ------
+        NotImplementedError
+            Where it defines neither.
+
+        Examples
+        --------
+        >>> from fastgrad import nn
+        >>> class Twice(nn.Module):
+        ...     def forward(self, x):
+        ...         return [2.0 * v for v in x]
+        >>> Twice()([1.0, 2.0])
+        [2.0, 4.0]
+        """
+        if not hasattr(self, "forward"):
+            raise NotImplementedError(f"{type(self).__name__} has to define __call__(self, x) or forward(self, x)")
+        return self.forward(*args, **kwargs)
 
     def zero_grad(self) -> None:
         """Set the gradient of every parameter to 0.
@@ -56,7 +76,10 @@ class Module:
         module.scatter_grads(parameters, np.zeros(len(parameters)))
 
     def parameters(self) -> list[Value]:
-        """Return the trainable Values, each once; a subclass overrides this.
+        """Return the trainable Values, each once.
+
+        They are the Values in the attributes and the parameters of the modules there, in the order in which they were
+        assigned; results of operations are left out. A subclass in which others are trained overrides this.
 
         Examples
         --------
@@ -66,7 +89,7 @@ class Module:
         >>> len(nn.Neuron(2).parameters())
         3
         """
-        return []
+        return list({id(p): p for p in _parameters(vars(self))}.values())
 
     def modules(self) -> Iterator[Module]:
         """Yield this module and all that are in its attributes, and in theirs, each once.
@@ -155,6 +178,9 @@ class Module:
             ...
         ValueError: Neuron.load_state_dict: missing 'b'; unexpected 'bias'; 'w': expected a list of 2, got a list of 1
         """
+        if not isinstance(state, Mapping):
+            where = f"{type(self).__name__}.load_state_dict"
+            raise TypeError(f"{where}: expected what state_dict() returned, got {type(state).__name__}")
         holders = self._holders()
         new = {name: _numbers(name, state[name]) for name in holders if name in state}
         problems = _listed("missing", [name for name in holders if name not in state])
@@ -186,9 +212,19 @@ def as_row(x: Any) -> list[Any]:
     """Return the inputs as a list; a single Value or number is a row of one."""
     if isinstance(x, (Value, Real)):
         return [x]
-    if getattr(x, "ndim", 1) != 1:
+    if getattr(x, "ndim", 1) > 1:
         raise ValueError(f"expected one row of inputs, got an array of shape {x.shape}; call the model on each row")
-    return list(plain(x))
+    row = plain(x)
+    if getattr(x, "ndim", 1) == 0:
+        return [row]
+    if isinstance(row, (str, dict)) or not isinstance(row, Iterable):
+        raise TypeError(f"expected a number, or numbers in a row, got {type(x).__name__} {x!r:.60}")
+    row = list(row)
+    if row and isinstance(row[0], (list, tuple, np.ndarray)):
+        raise ValueError(
+            f"expected one row of inputs, got {type(row[0]).__name__} as item 0; call the model on each row"
+        )
+    return row
 
 
 def plain(x: Any) -> Any:
@@ -204,6 +240,22 @@ def check_inputs(layer: object, row: list[Any], size: int) -> list[Any]:
     if len(row) != size:
         raise ValueError(f"{layer!r}: expected {size} inputs, got {len(row)}")
     return row
+
+
+def _parameters(held: object) -> Iterator[Value]:
+    if isinstance(held, Value):
+        if not held._children:
+            yield held
+    elif isinstance(held, Module):
+        yield from held.parameters()
+    elif isinstance(held, dict):
+        yield from _parameters(list(held.values()))
+    elif isinstance(held, np.ndarray):
+        if held.dtype == object:
+            yield from _parameters(held.tolist())
+    elif isinstance(held, (list, tuple)):
+        for item in held:
+            yield from _parameters(item)
 
 
 def _modules(held: object) -> Iterator[Module]:

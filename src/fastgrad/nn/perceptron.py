@@ -6,11 +6,12 @@ is one ``dot`` node, one sum and its activation, whatever its number of inputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import methodcaller
 from typing import Any
 
 from .._backend import Value, module
+from .._errors import at_least
 from .._rules import ROWS
 from .init import Generator, Initializer, draws, generator, initializer
 from .module import Module, as_row, once
@@ -82,6 +83,7 @@ class Neuron(Module):
         init: Initializer | str | None = None,
         rng: Generator = None,
     ) -> None:
+        nin = at_least(f"{type(self).__name__}(nin)", nin, 1)
         check_activation(activation, alpha)
         self.w = [Value(x) for x in draws(init, generator(rng), nin, nin, 1)]
         self.b = Value(0)
@@ -147,6 +149,7 @@ class Layer(Module):
     """
 
     def __init__(self, nin: int, nout: int, **kwargs: Any) -> None:
+        nin, nout = at_least("Layer(nin)", nin, 1), at_least("Layer(nout)", nout, 1)
         init, rng = initializer(kwargs.pop("init", None)), generator(kwargs.pop("rng", None))
         self.neurons = [
             Neuron(nin, **kwargs, init=lambda rng, nin, _: init(rng, nin, nout), rng=rng) for _ in range(nout)
@@ -199,6 +202,8 @@ class MLP(Module):
     """
 
     def __init__(self, nin: int, nouts: Sequence[int], **kwargs: Any) -> None:
+        if not isinstance(nouts, Iterable) or isinstance(nouts, str) or not (nouts := list(nouts)):
+            raise ValueError(f"MLP(nouts): expected the sizes of the layers such as [16, 16, 1], got {nouts!r}")
         sizes = [nin, *nouts]
         last = len(nouts) - 1
         kwargs["rng"] = generator(kwargs.get("rng"))  # one for all layers, also where a seed is given

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _errors
 from .._backend import Value, module
 from .._errors import is_real
 
@@ -114,6 +115,10 @@ class Optimizer:
         """
         module.scatter_grads(self.parameters, np.zeros(len(self.parameters)))
 
+    def __repr__(self) -> str:
+        settings = (f"{name}={getattr(self, name)!r}" for name in self.settings)
+        return f"{type(self).__name__}({len(self.parameters)} parameters, {', '.join(settings)})"
+
     def state_dict(self) -> dict[str, Any]:
         """Return what the next step depends on, besides the parameters, as plain Python numbers.
 
@@ -125,7 +130,7 @@ class Optimizer:
         >>> optim.SGD([Value(1.0)], lr=0.5, momentum=0.9).state_dict()
         {'lr': 0.5, 'momentum': 0.9, 'weight_decay': 0.0, 'nesterov': False, 'velocity': [0.0]}
         """
-        settings = {name: getattr(self, name) for name in self.settings}
+        settings = {name: check(name, getattr(self, name)) for name, check in self.settings.items()}  # plain numbers
         settings = {name: list(v) if isinstance(v, tuple) else v for name, v in settings.items()}
         return settings | {name: array.tolist() for name, array in self._kept.items()}
 
@@ -146,6 +151,8 @@ class Optimizer:
         0.5
         """
         where, expected = f"{type(self).__name__}.load_state_dict", [*self.settings, *self.kept]
+        if not isinstance(state, Mapping):
+            raise TypeError(f"{where}: expected what state_dict() returned, got {type(state).__name__}")
         if set(state) != set(expected):
             raise ValueError(f"{where}: expected the names {', '.join(expected)}; got {', '.join(map(str, state))}")
         settings = {name: check(f"{where}: {name!r}", state[name]) for name, check in self.settings.items()}
@@ -163,9 +170,7 @@ def not_negative(where: str, number: Any) -> float:
     >>> optim.not_negative("lr", 1)
     1.0
     """
-    if not is_real(number) or not number >= 0.0:
-        raise ValueError(f"{where}: expected a number of at least 0, got {number!r}")
-    return float(number)
+    return _errors.not_negative(where, number)
 
 
 def fraction(where: str, number: Any) -> float:
@@ -181,19 +186,20 @@ def betas(where: str, pair: Any) -> tuple[float, float]:
 
 
 def flag(where: str, flag: Any) -> bool:
-    if not isinstance(flag, bool):
+    if not isinstance(flag, (bool, np.bool_)):
         raise ValueError(f"{where}: expected True or False, got {flag!r}")
-    return flag
+    return bool(flag)
 
 
 def count(where: str, count: Any) -> int:
-    if not isinstance(count, int) or count < 0:
-        raise ValueError(f"{where}: expected a whole number of at least 0, got {count!r}")
-    return count
+    return _errors.at_least(where, count, 0)
 
 
 def _array(where: str, given: Any, size: int) -> Floats:
-    array = np.array(given, np.float64)
+    try:
+        array = np.array(given, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}: expected a number for each of {size} parameters: {error}") from error
     if array.shape != (size,):
         raise ValueError(f"{where}: expected a number for each of {size} parameters, got shape {array.shape}")
     return array

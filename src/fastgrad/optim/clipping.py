@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from .._backend import Value, module
+from .._errors import positive
+from .base import Floats
 
 __all__ = ["clip_grad_norm", "clip_grad_value"]
 
@@ -43,8 +45,8 @@ def clip_grad_norm(parameters: Iterable[Value], max_norm: float) -> float:
     >>> round(x.grad, 6), round(y.grad, 6)
     (0.6, 0.8)
     """
-    _check("clip_grad_norm(max_norm)", max_norm)
-    values, grad = _gradients(parameters)
+    positive("clip_grad_norm(max_norm)", max_norm)
+    values, grad = _gradients("clip_grad_norm", parameters)
     norm = float(np.linalg.norm(grad))
     if norm + 1e-6 > max_norm:
         module.scatter_grads(values, grad * (max_norm / (norm + 1e-6)))
@@ -70,18 +72,19 @@ def clip_grad_value(parameters: Iterable[Value], clip_value: float) -> None:
     >>> x.grad, y.grad
     (0.5, -0.25)
     """
-    _check("clip_grad_value(clip_value)", clip_value)
-    values, grad = _gradients(parameters)
+    positive("clip_grad_value(clip_value)", clip_value)
+    values, grad = _gradients("clip_grad_value", parameters)
     module.scatter_grads(values, np.clip(grad, -clip_value, clip_value))
 
 
-def _gradients(parameters: Iterable[Value]) -> tuple[tuple[Value, ...], np.ndarray[tuple[int], np.dtype[np.float64]]]:
+def _gradients(where: str, parameters: Iterable[Value]) -> tuple[tuple[Value, ...], Floats]:
+    expected = f"{where}(parameters): expected Values such as model.parameters()"
+    if isinstance(parameters, Value) or not isinstance(parameters, Iterable):
+        raise TypeError(f"{expected}, got {parameters!r:.60}")
     values = tuple({id(p): p for p in parameters}.values())
+    for p in values:
+        if not isinstance(p, Value):
+            raise TypeError(f"{expected}, got {p!r:.60} among them")
     grad = np.empty(len(values))
     module.gather_grads(values, grad)
     return values, grad
-
-
-def _check(argument: str, number: float) -> None:
-    if not number > 0.0:
-        raise ValueError(f"{argument}: expected a number greater than 0, got {number!r}")

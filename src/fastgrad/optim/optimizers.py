@@ -278,7 +278,7 @@ class RMSprop(Optimizer):
         if self.centered:
             mean *= self.alpha
             mean += (1.0 - self.alpha) * grad
-            variance = square - mean * mean
+            variance = np.maximum(square - mean * mean, 0.0)  # rounding may make it negative
         direction = grad / (np.sqrt(variance) + self.eps)
         if self.momentum:
             velocity *= self.momentum

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from .._errors import at_least, real
 from .base import Optimizer
 
 __all__ = [
@@ -61,7 +62,10 @@ class Schedule:
         self.optimizer = optimizer
         self.base_lr = optimizer.initial_lr
         self.steps = 0
-        optimizer.lr = self.lr_at(0)
+        optimizer.lr = self._rate()
+
+    def _rate(self) -> float:
+        return real(f"{type(self).__name__}.lr_at({self.steps})", self.lr_at(self.steps))
 
     def lr_at(self, step: int) -> float:
         """Return the rate after so many steps; a subclass has to define it.
@@ -91,7 +95,7 @@ class Schedule:
         0.5
         """
         self.steps += 1
-        self.optimizer.lr = self.lr_at(self.steps)
+        self.optimizer.lr = self._rate()
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the schedule is, as plain Python numbers.
@@ -120,11 +124,27 @@ class Schedule:
         >>> schedule.steps
         2
         """
+        where = f"{type(self).__name__}.load_state_dict"
+        if not isinstance(state, Mapping):
+            raise TypeError(f"{where}: expected what state_dict() returned, got {type(state).__name__}")
         if set(state) != {"steps", "base_lr"}:
-            raise ValueError(
-                f"{type(self).__name__}.load_state_dict: expected the names steps, base_lr; got {', '.join(state)}"
-            )
-        self.steps, self.base_lr = int(state["steps"]), float(state["base_lr"])
+            raise ValueError(f"{where}: expected the names steps, base_lr; got {', '.join(map(str, state))}")
+        steps, base_lr = at_least(f"{where}: 'steps'", state["steps"], 0), real(f"{where}: 'base_lr'", state["base_lr"])
+        self._go_to(steps, base_lr)
+
+    def _go_to(self, steps: int, base_lr: float) -> None:
+        self.steps, self.base_lr = steps, base_lr
+
+
+class _Factor(Schedule):
+    """The base rate times what ``_factor_at`` says."""
+
+    def _factor_at(self, step: int) -> float:
+        raise NotImplementedError
+
+    def lr_at(self, step: int) -> float:
+        """Return the base rate times the factor after so many steps."""
+        return self.base_lr * self._factor_at(step)
 
 
 class LambdaLR(Schedule):
@@ -138,6 +158,8 @@ class LambdaLR(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Callable[[int], float]) -> None:
+        if not callable(lr_lambda):
+            raise TypeError(f"LambdaLR(lr_lambda): expected a function of the number of steps, got {lr_lambda!r}")
         self.lr_lambda = lr_lambda
         super().__init__(optimizer)
 
@@ -150,10 +172,10 @@ class LambdaLR(Schedule):
         >>> optim.LambdaLR(optim.SGD([Value(0.0)], lr=2.0), lambda step: 0.5).lr_at(3)
         1.0
         """
-        return self.base_lr * self.lr_lambda(step)
+        return self.base_lr * real("LambdaLR(lr_lambda): what it returned", self.lr_lambda(step))
 
 
-class StepLR(LambdaLR):
+class StepLR(_Factor):
     """The rate times ``gamma`` every ``step_size`` steps.
 
     Examples
@@ -165,11 +187,14 @@ class StepLR(LambdaLR):
     """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
-        _positive("StepLR(step_size)", step_size)
-        super().__init__(optimizer, lambda step: gamma ** (step // step_size))
+        self.step_size, self.gamma = at_least("StepLR(step_size)", step_size, 1), real("StepLR(gamma)", gamma)
+        super().__init__(optimizer)
+
+    def _factor_at(self, step: int) -> float:
+        return self.gamma ** (step // self.step_size)
 
 
-class MultiStepLR(LambdaLR):
+class MultiStepLR(_Factor):
     """The rate times ``gamma`` at each of the milestones: numbers of steps.
 
     Examples
@@ -181,11 +206,15 @@ class MultiStepLR(LambdaLR):
     """
 
     def __init__(self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1) -> None:
-        ends = sorted(milestones)
-        super().__init__(optimizer, lambda step: gamma ** bisect_right(ends, step))
+        self.milestones = sorted(_steps("MultiStepLR(milestones)", milestones))
+        self.gamma = real("MultiStepLR(gamma)", gamma)
+        super().__init__(optimizer)
+
+    def _factor_at(self, step: int) -> float:
+        return self.gamma ** bisect_right(self.milestones, step)
 
 
-class ExponentialLR(LambdaLR):
+class ExponentialLR(_Factor):
     """The rate times ``gamma`` at each step.
 
     Examples
@@ -196,10 +225,14 @@ class ExponentialLR(LambdaLR):
     """
 
     def __init__(self, optimizer: Optimizer, gamma: float) -> None:
-        super().__init__(optimizer, lambda step: gamma**step)
+        self.gamma = real("ExponentialLR(gamma)", gamma)
+        super().__init__(optimizer)
+
+    def _factor_at(self, step: int) -> float:
+        return self.gamma**step
 
 
-class LinearLR(LambdaLR):
+class LinearLR(_Factor):
     """A factor that goes from one number to another in a straight line, and stays there: to warm up [GDG17]_ or fade.
 
     References
@@ -217,9 +250,13 @@ class LinearLR(LambdaLR):
     def __init__(
         self, optimizer: Optimizer, start_factor: float = 1.0 / 3.0, end_factor: float = 1.0, total_iters: int = 5
     ) -> None:
-        _positive("LinearLR(total_iters)", total_iters)
-        change = end_factor - start_factor
-        super().__init__(optimizer, lambda step: start_factor + change * min(step / total_iters, 1.0))
+        self.start_factor = real("LinearLR(start_factor)", start_factor)
+        self.end_factor = real("LinearLR(end_factor)", end_factor)
+        self.total_iters = at_least("LinearLR(total_iters)", total_iters, 1)
+        super().__init__(optimizer)
+
+    def _factor_at(self, step: int) -> float:
+        return self.start_factor + (self.end_factor - self.start_factor) * min(step / self.total_iters, 1.0)
 
 
 class CosineAnnealingLR(Schedule):
@@ -238,8 +275,8 @@ class CosineAnnealingLR(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
-        _positive("CosineAnnealingLR(T_max)", T_max)
-        self.T_max, self.eta_min = T_max, eta_min
+        self.T_max = at_least("CosineAnnealingLR(T_max)", T_max, 1)
+        self.eta_min = real("CosineAnnealingLR(eta_min)", eta_min)
         super().__init__(optimizer)
 
     def lr_at(self, step: int) -> float:
@@ -277,6 +314,9 @@ class SequentialLR(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, schedules: Sequence[Schedule], milestones: Sequence[int]) -> None:
+        if not isinstance(schedules, Sequence) or not all(isinstance(schedule, Schedule) for schedule in schedules):
+            raise TypeError(f"SequentialLR(schedules): expected a list of schedules, got {schedules!r}")
+        milestones = _steps("SequentialLR(milestones)", milestones)
         if not schedules or len(schedules) != len(milestones) + 1 or list(milestones) != sorted(set(milestones)):
             raise ValueError(
                 "SequentialLR(milestones): expected rising numbers of steps, one fewer than schedules; "
@@ -301,7 +341,13 @@ class SequentialLR(Schedule):
         k = bisect_right(self.milestones, step)
         return self.schedules[k].lr_at(step - (self.milestones[k - 1] if k else 0))
 
+    def _go_to(self, steps: int, base_lr: float) -> None:
+        super()._go_to(steps, base_lr)
+        for schedule in self.schedules:
+            schedule._go_to(schedule.steps, base_lr)
 
-def _positive(argument: str, number: int) -> None:
-    if not number > 0:
-        raise ValueError(f"{argument}: expected a number greater than 0, got {number!r}")
+
+def _steps(argument: str, given: Any) -> list[int]:
+    if not isinstance(given, Iterable):
+        raise TypeError(f"{argument}: expected a list of numbers of steps, got {given!r}")
+    return [at_least(argument, step, 0) for step in given]
