@@ -240,8 +240,10 @@ def test_a_wrong_class_names_its_row(fg, fit):
         ValueError, match=r"fit\(data\): row 41: cross_entropy\(target\): expected a class from 0 to 1, got 2"
     ):
         fit(model, fg.nn.cross_entropy, (X, spoilt(CLASSES, 41, 2)))
+    before = model.state_dict()
     with pytest.raises(ValueError, match=r"fit\(validation\): row 41: cross_entropy\(target\): .* from 0 to 1, got 2"):
         fit(model, fg.nn.cross_entropy, (X, CLASSES), validation=(X, spoilt(CLASSES, 41, 2)))
+    assert model.state_dict() == before
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_update(fg, fit):

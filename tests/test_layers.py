@@ -64,7 +64,7 @@ PYTHON_LAYERS = [
     ["__init__"],
     ["nn/init", "nn/module", "nn/randomness", "nn/perceptron", "nn/activations", "nn/layers", "nn/losses", "nn"],
     ["optim/base", "optim/optimizers", "optim/clipping", "optim/schedules", "optim"],
-    ["_history", "_fit"],
+    ["_history", "_fit_checks", "_fit"],
     ["_mlp", "_mlp_checks", "_minimize", "_bridge", "_torch", "_jax"],
     ["sklearn", "bridges"],
     ["_micrograd", "_passes", "_figure", "_contest", "demo"],

@@ -31,12 +31,12 @@ from numpy.typing import NDArray
 
 from ._backend import module, no_grad
 from ._compiled import Compiled
-from ._errors import at_least, is_real, positive
+from ._errors import at_least, positive
+from ._fit_checks import Arrays, arrays, checked_optimizer, is_there
 from ._history import History, read_checkpoint, write_checkpoint
 from .nn import Dropout, Module, noise
-from .optim import Adam, Optimizer, Schedule, clip_grad_norm
+from .optim import Optimizer, Schedule, clip_grad_norm
 
-Arrays = tuple[NDArray[np.float64], ...]
 Index = NDArray[np.intp]
 Path = str | os.PathLike[str]
 
@@ -147,19 +147,19 @@ def fit(
     >>> [round(p.data, 1) for p in model.parameters()]
     [3.0, -1.0]
     """
-    optimizer = _checked_optimizer(model, optimizer, schedule)
+    optimizer = checked_optimizer(model, optimizer, schedule)
     if not callable(loss):
         raise TypeError(f"fit(loss): expected a function such as nn.mse, got {loss!r}")
     epochs, batch_size = at_least("fit(epochs)", epochs, 1), at_least("fit(batch_size)", batch_size, 1)
     patience = None if patience is None else at_least("fit(patience)", patience, 1)
     clip_norm = None if clip_norm is None else positive("fit(clip_norm)", clip_norm)
     seed = at_least("fit(seed)", seed, 0)
-    rows = _arrays("data", data)
-    held_out = None if validation is None else _arrays("validation", validation, like=rows)
+    rows = arrays("data", data)
+    held_out = None if validation is None else arrays("validation", validation, like=rows)
     settings: dict[str, Any] = {"rows": len(rows[0]), "batch_size": batch_size, "shuffle": bool(shuffle), "seed": seed}
     settings["validation"] = None if held_out is None else len(held_out[0])
     run = _Run(model, loss, rows, held_out, optimizer, schedule, _checked_client(client), settings)
-    if checkpoint is not None and _is_there(checkpoint):
+    if checkpoint is not None and is_there(checkpoint):
         if not resume:
             raise FileExistsError(
                 f"fit(checkpoint): {os.fspath(checkpoint)!r} is there already; "
@@ -214,10 +214,12 @@ class _Run:
             module.scatter_data(self.parameters, np.array(self.best))
 
     def _record(self) -> None:
-        """Run the first row here, so that the loss is recorded and knows its parameters."""
+        """Run the first row here, so that the loss is recorded and knows its parameters; try the validation data."""
         self._sum_grad(np.arange(1), np.random.default_rng(0), Here())
         if not {*self.loss.parameters} & {*self.optimizer.parameters}:
             raise ValueError("fit(loss): it depends on none of the parameters that the optimizer trains")
+        if self.held_out is not None:
+            self._validate(self.held_out)
 
     def _epoch(self, epoch: int, clip_norm: float | None, bar: Any) -> None:
         start, history, settings = perf_counter(), self.history, self.settings
@@ -349,80 +351,6 @@ def _blame_row(
             loss(*row)
         except (ValueError, IndexError) as of_row:
             raise ValueError(f"fit({argument}): row {i}: {of_row}") from error
-
-
-# --------------------------------------------------------------------------------------------------------- arguments
-
-
-def _arrays(argument: str, given: Any, like: Arrays | None = None) -> Arrays:
-    if not isinstance(given, tuple) or not given:
-        raise TypeError(f"fit({argument}): expected a tuple of arrays such as (x, y), got {type(given).__name__}")
-    arrays = tuple(_array(f"fit({argument})[{i}]", array) for i, array in enumerate(given))
-    counts = [len(array) for array in arrays]
-    if len(set(counts)) > 1:
-        raise ValueError(f"fit({argument}): expected as many rows in each array, got {counts}")
-    if like is not None and [a.shape[1:] for a in arrays] != [a.shape[1:] for a in like]:
-        shapes, expected = [a.shape[1:] for a in arrays], [a.shape[1:] for a in like]
-        raise ValueError(f"fit({argument}): expected rows of the shapes {expected}, as in data; got {shapes}")
-    return arrays
-
-
-def _array(argument: str, given: Any) -> NDArray[np.float64]:
-    try:
-        array = np.asarray(given)
-    except ValueError as error:
-        raise TypeError(f"{argument}: expected an array of real numbers: {error}") from error
-    if array.dtype.kind == "O":
-        array = _unboxed(array)
-    if array.dtype.kind not in "biuf":
-        shown = " ".join(repr(array).split())
-        raise TypeError(f"{argument}: expected an array of real numbers, got {array.dtype} {shown:.60}")
-    array = array.astype(np.float64, copy=False)
-    if not array.ndim or not array.size:
-        raise ValueError(f"{argument}: expected at least one row, got an array of shape {array.shape}")
-    finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
-    if not finite.all():
-        row = int(np.argmin(finite))
-        raise ValueError(f"{argument}: row {row} is not finite: {array[row].tolist()}")
-    return np.ascontiguousarray(array)
-
-
-def _unboxed(array: NDArray[Any]) -> NDArray[Any]:
-    """Return an array of objects as one of numbers, if all are numbers: tables of mixed columns come so."""
-    return array.astype(np.float64) if all(map(is_real, array.flat)) else array
-
-
-def _is_there(checkpoint: Any) -> bool:
-    """Whether the file exists; raises where it cannot be written, rather than after an epoch."""
-    if not isinstance(checkpoint, (str, os.PathLike)):
-        raise TypeError(f"fit(checkpoint): expected the path of a file, got {checkpoint!r}")
-    path = os.fspath(checkpoint)
-    if os.path.isdir(path):
-        raise IsADirectoryError(f"fit(checkpoint): expected the path of a file, and {path!r} is a folder")
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(f"fit(checkpoint): there is no folder {folder!r} to write it in; make it before")
-    return os.path.exists(path)
-
-
-def _checked_optimizer(model: Module, optimizer: Optimizer | None, schedule: Schedule | None) -> Optimizer:
-    if not isinstance(model, Module):
-        raise TypeError(f"fit(model): expected an nn.Module, got {type(model).__name__}")
-    if schedule is not None and not isinstance(schedule, Schedule):
-        raise TypeError(f"fit(schedule): expected a schedule such as optim.StepLR(...), got {schedule!r}")
-    if optimizer is None:
-        optimizer = Adam(model.parameters()) if schedule is None else schedule.optimizer
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"fit(optimizer): expected an optimizer such as optim.SGD(...), got {optimizer!r}")
-    if schedule is not None and schedule.optimizer is not optimizer:
-        raise ValueError("fit(schedule): it was made for another optimizer")
-    strangers = len({*optimizer.parameters} - {*model.parameters()})
-    if strangers:
-        raise ValueError(
-            f"fit(optimizer): {strangers} of its parameters are not among model.parameters(), and no checkpoint would "
-            "hold them; make them part of the model"
-        )
-    return optimizer
 
 
 def _checked_client(client: Any) -> Client:
