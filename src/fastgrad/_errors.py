@@ -82,8 +82,12 @@ def _described(got: object) -> str:
     return f"{type(got).__name__} {short(got)}"
 
 
+def _is_value(got: object) -> bool:
+    return any(base.__name__ == "Value" for base in type(got).__mro__)
+
+
 def _advice(got: object) -> str:
-    if any(base.__name__ == "Value" for base in type(got).__mro__):
+    if _is_value(got):
         return "; it already is a Value: use it as it is, or Value(v.data) for a new leaf"
     if hasattr(got, "__array__") or isinstance(got, (list, tuple)):
         return "; build one Value per element: [Value(x) for x in row]"
@@ -309,7 +313,7 @@ def not_recording() -> RuntimeError:
 
 def whole(index: Any, size: int, traced: bool) -> int:
     """Return the int that an index of take() is, or raise; a ``traced`` one does not count from the end."""
-    number = real("take(index)", index)
+    number = float(index) if _is_value(index) else real("take(index)", index)
     if not isfinite(number) or number != int(number):
         raise TypeError(f"take(index): expected a whole number, got {index!r}")
     if not (0 if traced else -size) <= number < size:

@@ -75,7 +75,7 @@ def apply(
         dimensions are in one chunk. For ``hvp``, ``jvp`` and ``vjp`` vectors, tangents or cotangents stand behind them.
     method : str
         What to compute: ``"value"``, ``"grad"``, ``"value_and_grad"``, ``"jacobian"``, ``"hessian"``, ``"hvp"``,
-        ``"jvp"`` or ``"vjp"``, as the methods of `Compiled`.
+        ``"jvp"`` or ``"vjp"``, as the methods of `fastgrad.Compiled`.
     argnums : int or str, or tuple of int and str, optional
         The arguments to take derivatives with respect to.
     allow_rechunk : bool

@@ -1,4 +1,4 @@
-"""Sums of a function and its gradient over partitioned rows, in the one order that `Compiled.sum_grad` has."""
+"""Sums of a function and its gradient over partitioned rows, in the one order that `fastgrad.Compiled.sum_grad` has."""
 
 from __future__ import annotations
 
@@ -100,9 +100,10 @@ def _join(*pieces: Piece) -> Piece:
 def value_and_grad(f: Any, *args: Any, argnums: Argnums = None, client: Any = None, **kwargs: Any) -> Any:
     """Sum a compiled function and its gradient over the rows of Dask arrays, partition by partition.
 
-    The sums are made in an order that depends on the rows alone. It is that of `Compiled.sum_grad`, and the result the
-    same to the last bit, wherever the partitions begin at multiples of 1024 rows; else the partitions are added as a
-    binary tree. In no case does it matter how many workers there are, what they do, and which of them are lost.
+    The sums are made in an order that depends on the rows alone. It is that of `fastgrad.Compiled.sum_grad`, and the
+    result the same to the last bit, wherever partitions begin at multiples of 1024 rows; else the partitions are
+    added as a binary tree. In no case does it matter how many workers there are, what they do, and which of them are
+    lost.
 
     Parameters
     ----------
@@ -120,7 +121,7 @@ def value_and_grad(f: Any, *args: Any, argnums: Argnums = None, client: Any = No
     Returns
     -------
     tuple
-        The sum, and the gradient, as from `Compiled.sum_grad`.
+        The sum, and the gradient, as from `fastgrad.Compiled.sum_grad`.
 
     Raises
     ------
