@@ -13,4 +13,6 @@
 #if defined(__clang__)
 #pragma clang attribute pop
 #endif
+#else
+#include "block.h" /* a file is not empty */
 #endif
