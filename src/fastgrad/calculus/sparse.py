@@ -29,8 +29,8 @@ from . import _errors
 from ._functions import Flat, checked, name_of, required
 from ._recorded import recorded
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.intp]
+Floats = np.ndarray[Any, np.dtype[np.float64]]  # not NDArray: in NumPy 2.5 that is no type at run time
+Integers = np.ndarray[Any, np.dtype[np.intp]]
 
 
 class Sparsity(NamedTuple):
