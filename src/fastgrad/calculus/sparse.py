@@ -40,8 +40,10 @@ class Sparsity(NamedTuple):
     ----------
     shape : tuple of int
         Results and inputs; of second derivatives inputs and inputs.
-    rows, columns : ndarray of int
-        The places, row by row.
+    rows : ndarray of int
+        The row of each place, from the first row to the last.
+    columns : ndarray of int
+        The column of each.
     """
 
     shape: tuple[int, int]
