@@ -6,6 +6,9 @@
  * Every kernel computes what the inline functions of kernels.h compute, lane by lane: so all instruction sets, and
  * scalar.c, agree to the last bit. A target may be the slot of an operand: no lane depends on another one, which is all
  * that FG_INDEPENDENT promises. */
+#if defined(__clang__) /* loops that call the C library stay loops; to be said before ops.def is included for the first time */
+#pragma clang diagnostic ignored "-Wpass-failed"
+#endif
 #include "lane_base.h"
 #define FG_RULE static FG_INLINE
 #include "kernels.h"

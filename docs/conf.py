@@ -18,6 +18,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["build"]
 default_role = "py:obj"  # in docstrings, `compile` is the function of that name
 nitpicky = True
+nitpick_ignore = [("py:class", "ndarray")]  # NumPy's; Sphinx before 9 refers to the types of attributes
 
 myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3

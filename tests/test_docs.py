@@ -40,18 +40,30 @@ def run_doctest(test: doctest.DocTest) -> None:
     assert results.failed == 0, "".join(said)
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_docstrings_tell_the_truth(name: str, fg: ModuleType) -> None:
+def docstrings(name: str) -> list[doctest.DocTest]:
+    """Those of a module and of what it exports."""
     module = importlib.import_module(name)
     finder = doctest.DocTestFinder(exclude_empty=True)
-    tests = finder.find(module, name)
+    found = finder.find(module, name)
     for member in (getattr(module, member) for member in getattr(module, "__all__", ())):
         if getattr(member, "__module__", name) != name or isinstance(member, BuiltinFunctionType):
-            tests += finder.find(member, member.__name__, module=False, globs={})
-    examples = [test for test in tests if test.examples]
+            found += finder.find(member, member.__name__, module=False, globs={})
+    return found
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstrings_tell_the_truth(name: str, fg: ModuleType) -> None:
+    examples = [test for test in docstrings(name) if test.examples]
     assert examples, f"{name} shows no example"
     for test in examples:
         run_doctest(test)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_sections_of_docstrings_begin_at_the_margin(name: str, fg: ModuleType) -> None:
+    """Python 3.13 takes the indentation from a docstring, but not from what is put into it later."""
+    texts = {test.name: inspect.cleandoc(test.docstring) for test in docstrings(name)}
+    assert [name for name, text in texts.items() if re.search(r"^ +-{3,}$", text, re.MULTILINE)] == []
 
 
 def test_every_public_function_shows_an_example(fg: ModuleType) -> None:

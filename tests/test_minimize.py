@@ -108,7 +108,7 @@ def test_a_method_of_the_users_own_gets_gradient_and_products(fg: ModuleType) ->
         (lambda x: [x[0], x[1]], [1.0, 1.0], {}, TypeError, "returns one number, got list"),
         (lambda x: (x[0] - 1.0) / (x[0] - 1.0), [1.0], {}, ValueError, r"x0\): the value of .* at x0 is nan"),
     ],
-    ids=lambda value: str(value)[:24],
+    ids=lambda value: getattr(value, "__name__", str(value))[:24],  # the same in each process: no address
 )
 def test_what_cannot_be_minimised_is_refused(
     fg: ModuleType, f: Any, x0: Any, options: dict[str, Any], error: type[Exception], message: str

@@ -21,9 +21,12 @@ BINDING = [path for path in SOURCES if "PyObject" in path.read_text()]
 CORE = [path for path in SOURCES if path not in BINDING]
 STRICT = ["-std=c11", "-Wall", "-Wextra", "-Werror"]
 
-COMPILER = next(filter(None, map(shutil.which, (os.environ.get("CC", "cc"), "cc", "gcc", "clang"))), "")
+COMPILERS: dict[str, str] = {}  # each under the first of its names
+for path in filter(None, map(shutil.which, (os.environ.get("CC", "cc"), "cc", "gcc", "clang"))):
+    COMPILERS.setdefault(os.path.realpath(path), path)
+COMPILER = next(iter(COMPILERS.values()), "")
 needs_compiler = pytest.mark.skipif(not COMPILER or sys.platform == "win32", reason="no Unix C compiler")
-
+with_each_compiler = pytest.mark.parametrize("compiler", [*COMPILERS.values()] or [""], ids=os.path.basename)
 
 needs_ruff = pytest.mark.skipif(importlib.util.find_spec("ruff") is None, reason="ruff is not installed")
 # The last NumPy for Python 3.10 has stubs of ndarray's operators that mypy cannot read.
@@ -90,19 +93,21 @@ def test_programs_of_users_type_check(tmp_path: Path) -> None:
 
 
 @needs_compiler
+@with_each_compiler
 @pytest.mark.parametrize("source", CORE, ids=[path.name for path in CORE])
-def test_core_compiles_alone_without_a_warning(source: Path, tmp_path: Path) -> None:
-    succeeds(COMPILER, *STRICT, "-pedantic", "-O2", "-ffp-contract=off", "-c", source, "-o", tmp_path / "core.o")
+def test_core_compiles_alone_without_a_warning(source: Path, compiler: str, tmp_path: Path) -> None:
+    succeeds(compiler, *STRICT, "-pedantic", "-O2", "-ffp-contract=off", "-c", source, "-o", tmp_path / "core.o")
 
 
 @needs_compiler
+@with_each_compiler
 @pytest.mark.parametrize("source", BINDING, ids=[path.name for path in BINDING])
-def test_binding_compiles_without_a_warning(source: Path, tmp_path: Path) -> None:
+def test_binding_compiles_without_a_warning(source: Path, compiler: str, tmp_path: Path) -> None:
     headers = sysconfig.get_path("include")
     if not Path(headers, "Python.h").exists():
         pytest.skip("the headers of Python are not installed")
     flags = [*STRICT, "-O2", "-ffp-contract=off", "-isystem", headers]
-    succeeds(COMPILER, *flags, "-c", source, "-o", tmp_path / "binding.o")
+    succeeds(compiler, *flags, "-c", source, "-o", tmp_path / "binding.o")
 
 
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1", "-ffp-contract=off"]

@@ -45,9 +45,12 @@ def quiet(estimator: Any, X: Any, y: Any) -> Any:
         return estimator.fit(X, y)
 
 
+CHECKS = parametrize_with_checks([MLPClassifier((3,), **SMALL), MLPRegressor((3,), **SMALL)]).mark
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:Can't check dok sparse matrix")
-@parametrize_with_checks([MLPClassifier((3,), **SMALL), MLPRegressor((3,), **SMALL)])
+@pytest.mark.parametrize(CHECKS.args[0], list(CHECKS.args[1]), **CHECKS.kwargs)  # before 1.8 they are no list
 def test_estimators_pass_scikit_learns_checks(
     estimator: Any, check: Callable[[Any], None], estimators: ModuleType
 ) -> None:

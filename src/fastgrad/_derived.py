@@ -15,28 +15,28 @@ Argnums = int | str | Iterable[int | str] | None
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 _SHARED = """Parameters
-        ----------
-        *args, **kwargs
-            The arguments of the function: numbers and arrays, or Values{aside}.
-        argnums : int or str, or tuple of int and str, optional
-            The arguments to take derivatives with respect to, by number or by name; ``"parameters"`` are the Values
-            that the function uses besides. Without it, all numbers and arrays that the call gives.
-        out : ndarray, or the structure of the result with ndarrays, optional
-            Arrays of float64 to put the result into; they are returned.
+----------
+*args, **kwargs
+    The arguments of the function: numbers and arrays, or Values{aside}.
+argnums : int or str, or tuple of int and str, optional
+    The arguments to take derivatives with respect to, by number or by name; ``"parameters"`` are the Values
+    that the function uses besides. Without it, all numbers and arrays that the call gives.
+out : ndarray, or the structure of the result with ndarrays, optional
+    Arrays of float64 to put the result into; they are returned.
 
-        Returns
-        -------
-        float, ndarray, or a structure of them
-            {result}
+Returns
+-------
+float, ndarray, or a structure of them
+    {result}
 
-        Raises
-        ------
-        TypeError
-            {failure}an argument is no number and no array of numbers, where one is expected.
-        ValueError
-            If shapes do not fit.
+Raises
+------
+TypeError
+    {failure}an argument is no number and no array of numbers, where one is expected.
+ValueError
+    If shapes do not fit.
 
-        Examples"""
+Examples"""
 
 
 def derivative(result: str, aside: str = "", scalar: bool = True) -> Callable[[Method], Method]:
@@ -45,7 +45,7 @@ def derivative(result: str, aside: str = "", scalar: bool = True) -> Callable[[M
 
     def document(method: Method) -> Method:
         shared = _SHARED.format(result=result, aside=aside, failure=failure)
-        method.__doc__ = (method.__doc__ or "").replace("Examples", shared, 1)
+        method.__doc__ = inspect.cleandoc(method.__doc__ or "").replace("Examples", shared, 1)
         return method
 
     return document

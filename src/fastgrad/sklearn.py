@@ -12,6 +12,7 @@ True
 
 from __future__ import annotations
 
+import inspect
 import math
 import warnings
 from collections.abc import Sequence
@@ -45,65 +46,65 @@ from ._mlp_checks import check_finite, check_settings, class_numbers, hidden_siz
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
 
-Floats = NDArray[np.float64]
+Floats = np.ndarray[Any, np.dtype[np.float64]]  # not NDArray: in NumPy 2.5 that is no type at run time
 
 _PARAMETERS = """
 
-    There is one compiled function for each architecture, of all parameters as one vector; the gradient of a batch is
-    one call of it. Every multiplication is an operation of that function, so this is for networks of some 100,000
-    parameters at most. Parameters have scikit-learn's names and meanings; training is by Adam.
+There is one compiled function for each architecture, of all parameters as one vector; the gradient of a batch is
+one call of it. Every multiplication is an operation of that function, so this is for networks of some 100,000
+parameters at most. Parameters have scikit-learn's names and meanings; training is by Adam.
 
-    Parameters
-    ----------
-    hidden_layer_sizes : sequence of int, or int
-        Number of neurons of each hidden layer.
-    activation : str
-        Of the hidden layers: ``"identity"``, ``"logistic"``, ``"tanh"``, ``"relu"`` or any other function of one number
-        that fastgrad has, such as ``"gelu"``.
-    alpha : float
-        Strength of the L2 penalty on weights, which is divided by the number of rows in the batch.
-    batch_size : int or "auto"
-        Rows of a batch; ``"auto"`` is 200, or all if there are fewer.
-    learning_rate_init : float
-        Adam's step size.
-    max_iter : int
-        The most epochs.
-    shuffle : bool
-        Whether each epoch takes the rows in a new order.
-    random_state : int, RandomState or None
-        Of weights, validation rows and order.
-    tol : float
-        An epoch that improves the loss (or with early stopping the validation score) by less counts as none.
-    verbose : bool
-        Whether to print the loss of each epoch.
-    warm_start : bool
-        Whether ``fit`` goes on from the parameters of the last one.
-    early_stopping : bool
-        Whether to hold out rows, and to stop by their score. The best parameters are kept.
-    validation_fraction : float
-        How many are held out, between 0 and 1.
-    beta_1, beta_2, epsilon : float
-        Adam's.
-    n_iter_no_change : int
-        Training stops after as many epochs without improvement.
+Parameters
+----------
+hidden_layer_sizes : sequence of int, or int
+    Number of neurons of each hidden layer.
+activation : str
+    Of the hidden layers: ``"identity"``, ``"logistic"``, ``"tanh"``, ``"relu"`` or any other function of one number
+    that fastgrad has, such as ``"gelu"``.
+alpha : float
+    Strength of the L2 penalty on weights, which is divided by the number of rows in the batch.
+batch_size : int or "auto"
+    Rows of a batch; ``"auto"`` is 200, or all if there are fewer.
+learning_rate_init : float
+    Adam's step size.
+max_iter : int
+    The most epochs.
+shuffle : bool
+    Whether each epoch takes the rows in a new order.
+random_state : int, RandomState or None
+    Of weights, validation rows and order.
+tol : float
+    An epoch that improves the loss (or with early stopping the validation score) by less counts as none.
+verbose : bool
+    Whether to print the loss of each epoch.
+warm_start : bool
+    Whether ``fit`` goes on from the parameters of the last one.
+early_stopping : bool
+    Whether to hold out rows, and to stop by their score. The best parameters are kept.
+validation_fraction : float
+    How many are held out, between 0 and 1.
+beta_1, beta_2, epsilon : float
+    Adam's.
+n_iter_no_change : int
+    Training stops after as many epochs without improvement.
 
-    Notes
-    -----
-    What ``fit`` leaves behind:
+Notes
+-----
+What ``fit`` leaves behind:
 
-    - ``coefs_``, ``intercepts_``: weights (inputs x outputs) and biases of each layer, as lists of arrays.
-    - ``parameters_``: all of them in one array: by layers, weights by outputs, then biases.
-    - ``loss_curve_``: the mean loss of each epoch, with the penalty; ``loss_`` is the last. ``partial_fit`` adds to it.
-    - ``validation_scores_``: the score of the rows held out, after each epoch, or None.
-    - ``n_iter_``: the number of epochs.
-    - ``n_features_in_``, ``n_outputs_``: the numbers of inputs and of neurons in the last layer.
+- ``coefs_``, ``intercepts_``: weights (inputs x outputs) and biases of each layer, as lists of arrays.
+- ``parameters_``: all of them in one array: by layers, weights by outputs, then biases.
+- ``loss_curve_``: the mean loss of each epoch, with the penalty; ``loss_`` is the last. ``partial_fit`` adds to it.
+- ``validation_scores_``: the score of the rows held out, after each epoch, or None.
+- ``n_iter_``: the number of epochs.
+- ``n_features_in_``, ``n_outputs_``: the numbers of inputs and of neurons in the last layer.
 """
 
 
 def _documented(cls: Any) -> Any:
     """Put what the two classes share into their documentation."""
-    summary, _, rest = cls.__doc__.partition("\n\n")
-    cls.__doc__ = summary + _PARAMETERS + ("" if rest.startswith("    - ") else "\n") + rest
+    summary, _, rest = inspect.cleandoc(cls.__doc__ or "").partition("\n\n")
+    cls.__doc__ = summary + _PARAMETERS + ("" if rest.startswith("- ") else "\n") + rest
     return cls
 
 

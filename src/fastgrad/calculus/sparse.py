@@ -29,8 +29,8 @@ from . import _errors
 from ._functions import Flat, checked, name_of, required
 from ._recorded import recorded
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.intp]
+Floats = np.ndarray[Any, np.dtype[np.float64]]  # not NDArray: in NumPy 2.5 that is no type at run time
+Integers = np.ndarray[Any, np.dtype[np.intp]]
 
 
 class Sparsity(NamedTuple):
@@ -40,8 +40,10 @@ class Sparsity(NamedTuple):
     ----------
     shape : tuple of int
         Results and inputs; of second derivatives inputs and inputs.
-    rows, columns : ndarray of int
-        The places, row by row.
+    rows : ndarray of int
+        The row of each place, from the first row to the last.
+    columns : ndarray of int
+        The column of each.
     """
 
     shape: tuple[int, int]

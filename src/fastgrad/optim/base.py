@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import _errors
 from .._backend import Value, module
@@ -14,7 +13,7 @@ from .._errors import is_real
 
 __all__ = ["Optimizer", "not_negative"]
 
-Floats = NDArray[np.float64]
+Floats = np.ndarray[Any, np.dtype[np.float64]]  # not NDArray: in NumPy 2.5 that is no type at run time
 
 
 class Optimizer:
