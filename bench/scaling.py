@@ -17,7 +17,7 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +49,26 @@ def problem() -> tuple[Any, Any]:
     return model, fg.compile(lambda x, y: (model(list(x)) - y) ** 2, signature="(8),()->()")
 
 
+def gradients(model: Any, sweep: Callable[[], float]) -> list[float]:
+    """What a sweep gives, and the gradients that it adds."""
+    model.zero_grad()
+    return [sweep(), *(p.grad for p in model.parameters())]
+
+
+def assert_equal_bits(model: Any, loss: Any, rows: Sequence[Any], client: Client) -> None:
+    """Raise unless the cluster's sums over partitioned rows are those of one process."""
+    parts = [da.from_array(array, chunks=(4 * CHUNK, *array.shape[1:])) for array in rows]
+    there = gradients(model, lambda: distributed.backward(loss, *parts, client=client))
+    if there != gradients(model, lambda: loss.backward(*rows)):
+        raise AssertionError("the cluster's sums differ from those of one process")
+
+
 def measure(client: Client) -> dict[str, float]:
-    """The constants of the model; each is the median of several turns."""
+    """The constants of the model, after a look at the results; each is the median of several turns."""
     model, loss = problem()
     draw = np.random.default_rng(0)
     x, y = draw.standard_normal((16 * CHUNK, 8)), draw.standard_normal(16 * CHUNK)
+    assert_equal_bits(model, loss, (x, y), client)
     gradient = np.zeros(1 + len(model.parameters()))
     row = median_seconds(lambda: loss.backward(x, y)) / len(x)
 

@@ -1,7 +1,9 @@
-"""Rows in partitions, and a function of theirs, for the tests of fastgrad.distributed."""
+"""Rows in partitions, a function of theirs, and fixtures, for the tests of fastgrad.distributed."""
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -12,6 +14,17 @@ CHUNK = 1024  # rows: partitions of which have the bits of the whole
 ROWS = 5 * CHUNK + 77
 DRAW = np.random.default_rng(5)
 X, Y, MATRIX = DRAW.standard_normal(ROWS), DRAW.standard_normal(ROWS), DRAW.standard_normal((ROWS, 3))
+
+
+@pytest.fixture(autouse=True)
+def in_this_thread() -> Iterator[None]:
+    with pytest.importorskip("dask").config.set(scheduler="synchronous"):
+        yield
+
+
+@pytest.fixture
+def distributed(fg: ModuleType) -> Any:
+    return importlib.import_module("fastgrad.distributed")
 
 
 def cut(array: Any, *chunks: Any) -> Any:

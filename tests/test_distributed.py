@@ -8,7 +8,6 @@ import math
 import pickle
 import sys
 import threading
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -16,21 +15,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from partitions import CHUNK, MATRIX, ROWS, X, Y, cut, line
+from partitions import CHUNK, MATRIX, ROWS, X, Y, cut, distributed, in_this_thread, line
 
 dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
 
-
-@pytest.fixture(autouse=True)
-def in_this_thread() -> Iterator[None]:
-    with dask.config.set(scheduler="synchronous"):
-        yield
-
-
-@pytest.fixture
-def distributed(fg: ModuleType) -> Any:
-    return importlib.import_module("fastgrad.distributed")
+__all__ = ["distributed", "in_this_thread"]  # fixtures
 
 
 def part_of(distributed: Any, name: str) -> Any:

@@ -6,28 +6,18 @@ import importlib
 import math
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
-from partitions import CHUNK, MATRIX, X, cut, line
+from partitions import CHUNK, MATRIX, X, cut, distributed, in_this_thread, line
 
 dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
 
-
-@pytest.fixture(autouse=True)
-def in_this_thread() -> Iterator[None]:
-    with dask.config.set(scheduler="synchronous"):
-        yield
-
-
-@pytest.fixture
-def distributed(fg: ModuleType) -> Any:
-    return importlib.import_module("fastgrad.distributed")
+__all__ = ["distributed", "in_this_thread"]  # fixtures
 
 
 def vector(fg: ModuleType) -> Any:

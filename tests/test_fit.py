@@ -184,6 +184,7 @@ def test_history_is_plotted(fg):
     ax = fg.History([2.0, 1.0], validation=[3.0, 2.5]).plot()
     assert [list(line.get_ydata()) for line in ax.lines] == [[2.0, 1.0], [3.0, 2.5]]
     assert fg.History([2.0]).plot(ax=ax) is ax
+    assert ax.get_xlabel() == "epoch"
 
 
 def test_a_bar_shows_progress_unless_it_is_off(fg, fit, capfd):

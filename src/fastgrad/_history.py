@@ -82,7 +82,9 @@ class History:
         """
         curves = {"training": self.loss, "validation": self.validation}
         plots = import_module(".viz.plots", __package__)
-        return plots.plot_losses({name: losses for name, losses in curves.items() if losses}, ax=ax)
+        ax = plots.plot_losses({name: losses for name, losses in curves.items() if losses}, ax=ax)
+        ax.set_xlabel("epoch")
+        return ax
 
 
 def _is_numbers(given: Any) -> bool:

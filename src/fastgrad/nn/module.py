@@ -213,7 +213,10 @@ def as_row(x: Any) -> list[Any]:
     if isinstance(x, (Value, Real)):
         return [x]
     if getattr(x, "ndim", 1) > 1:
-        raise ValueError(f"expected one row of inputs, got an array of shape {x.shape}; call the model on each row")
+        raise ValueError(
+            f"expected one row of inputs, got an array of shape {x.shape}; call the model on each row, or "
+            f'fg.compile(model, signature="({x.shape[-1]})") on all'
+        )
     row = plain(x)
     if getattr(x, "ndim", 1) == 0:
         return [row]
